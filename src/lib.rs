@@ -1,0 +1,17 @@
+//! `rds-csi`: a Kubernetes CSI driver for MikroTik ROSE Data Servers. `ARCHITECTURE.md` is the map.
+
+pub mod cli;
+pub mod config;
+pub mod controller;
+pub mod csi;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod domain;
+pub mod ports;
+pub mod proto;
+pub mod rds;
+pub mod service;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod task;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The `rds-csi` binary: parse the command line, run one role, return its exit code.
+
+fn main() {}
