@@ -26,6 +26,13 @@ use crate::domain::volume::{Entry, NewVolume, PoolSpace, Remains};
 /// Dropping a future neither stops a line on its way nor lets its reply reach another caller.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync {
+    /// Counts the restarts of the device that were noticed, doubtful ones included. A connection
+    /// serves its first command only after it has been compared with what was known before.
+    fn incarnation(&self) -> u64;
+
+    /// Waits until the incarnation differs from `known`.
+    async fn restarted(&self, known: u64);
+
     /// What the device can enforce; asks it by means of a throw-away entry in `base`.
     async fn probe_fencing(&self, permit: Permit, base: &Directory) -> Result<FencingMode, Error>;
 
@@ -62,6 +69,16 @@ pub trait Backend: Debug + Send + Sync {
         &self,
         permit: Permit,
         id: &VolumeId,
+        pair: &Names,
+    ) -> Result<Option<Entry>, Error>;
+
+    /// Writes a pair that its node was told and the register lost: subsystem name over the free one,
+    /// then host name, so that a half-late line leaves names that nobody knows; then cut and open.
+    async fn remake(
+        &self,
+        permit: Permit,
+        id: &VolumeId,
+        free: &Names,
         pair: &Names,
     ) -> Result<Option<Entry>, Error>;
 

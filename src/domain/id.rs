@@ -218,7 +218,14 @@ pub fn check_name(field: &str, raw: &str, max: usize) -> Result<(), Error> {
 
 /// Lower-case hex digits of `bytes`.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            for nibble in [byte >> 4, byte & 0xf] {
+                text.extend(char::from_digit(u32::from(nibble), 16));
+            }
+            text
+        })
 }
 
 pub(crate) fn is_lower_hex(byte: u8) -> bool {

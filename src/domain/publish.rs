@@ -55,14 +55,14 @@ pub fn publish(register: &Register, node: &NodeLabel, told: bool) -> Publish {
 /// Decides an unpublish; `node` is `None` for "from every node" (CSI: `node_id` left empty).
 pub fn unpublish(register: &Register, node: Option<&NodeLabel>) -> Unpublish {
     match register {
-        Register::Free(_) => Unpublish::Nothing,
         Register::Granted(pair) | Register::Prepared(pair) => match node {
             Some(node) if node != &pair.node => Unpublish::Nothing,
             Some(_) | None => Unpublish::Revoke(pair.names.clone()),
         },
         Register::Stray(names) => Unpublish::Revoke(names.clone()),
-        // Another cluster's business, or closed to everybody: nobody is let in by it.
-        Register::Foreign {
+        // Free, another cluster's business, or closed to everybody: nobody is let in by it.
+        Register::Free(_)
+        | Register::Foreign {
             why: Foreign::OtherCluster,
             ..
         }
