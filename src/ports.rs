@@ -86,17 +86,12 @@ pub trait Backend: Debug + Send + Sync {
     async fn grow(&self, permit: Permit, id: &VolumeId, size: u64) -> Result<Option<Entry>, Error>;
 
     /// Removes the entry, if it is not exported and has exactly the names `free`, then reads entry
-    /// and backing files below `base`.
-    async fn remove(
-        &self,
-        permit: Permit,
-        id: &VolumeId,
-        free: &Names,
-        base: &Directory,
-    ) -> Result<Remains, Error>;
+    /// and backing files.
+    async fn remove(&self, permit: Permit, id: &VolumeId, free: &Names)
+    -> Result<Remains, Error>;
 
-    /// What is left of a volume: its entry and its backing files below `base`.
-    async fn remains(&self, id: &VolumeId, base: &Directory) -> Result<Remains, Error>;
+    /// What is left of a volume: its entry and its backing files, wherever they lie.
+    async fn remains(&self, id: &VolumeId) -> Result<Remains, Error>;
 
     /// Removes these backing files, then reads again.
     async fn remove_files(
@@ -104,7 +99,6 @@ pub trait Backend: Debug + Send + Sync {
         permit: Permit,
         id: &VolumeId,
         files: &[BackingFile],
-        base: &Directory,
     ) -> Result<Remains, Error>;
 
     /// Room in the pool that holds `directory`.

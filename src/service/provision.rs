@@ -176,20 +176,19 @@ fn context(work: &Work, parameters: Parameters, file: &BackingFile) -> VolumeCon
 }
 
 async fn delete(work: &Work) -> Result<(), Error> {
-    let base = &work.state.settings.base;
     let mut register = work
         .expectation()
         .filter(|seen| matches!(seen, Register::Free(_)));
     let mut lost = None;
     for _ in 0..MAX_STEPS {
         let remains = match register.take() {
-            None => work.state.backend.remains(&work.id, base).await?,
+            None => work.state.backend.remains(&work.id).await?,
             Some(Register::Free(free)) => {
                 let permit = work.permit()?;
                 match work
                     .state
                     .backend
-                    .remove(permit, &work.id, &free, base)
+                    .remove(permit, &work.id, &free)
                     .await
                 {
                     Ok(remains) => remains,
@@ -249,7 +248,7 @@ async fn remove_files(work: &Work, remains: Remains) -> Result<(), Error> {
     let left = work
         .state
         .backend
-        .remove_files(permit, &work.id, &files, base)
+        .remove_files(permit, &work.id, &files)
         .await?;
     match ours(left.files).first() {
         None => work.term.check(),
