@@ -1,1 +1,17 @@
-//! rds
+//! The RouterOS adapter: typed command lines out, tolerant readers back.
+
+pub mod answer;
+pub mod command;
+pub mod entry;
+pub mod error;
+pub mod file;
+pub mod json;
+pub mod line;
+pub mod names;
+mod property;
+pub mod record;
+pub mod refusal;
+pub mod reply;
+pub mod text;
+pub mod value;
+pub mod version;
