@@ -1,1 +1,3 @@
 //! rds
+
+pub mod transport;
