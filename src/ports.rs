@@ -87,8 +87,7 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Removes the entry, if it is not exported and has exactly the names `free`, then reads entry
     /// and backing files.
-    async fn remove(&self, permit: Permit, id: &VolumeId, free: &Names)
-    -> Result<Remains, Error>;
+    async fn remove(&self, permit: Permit, id: &VolumeId, free: &Names) -> Result<Remains, Error>;
 
     /// What is left of a volume: its entry and its backing files, wherever they lie.
     async fn remains(&self, id: &VolumeId) -> Result<Remains, Error>;

@@ -22,7 +22,9 @@ use crate::ports::{Backend, Clock};
 use crate::rds::answer::Answer;
 use crate::rds::command::Read;
 use crate::rds::device::DeviceWatch;
-use crate::rds::line::{CreateLine, Line, PublishLine, RemakeLine, RemoveEntryLine, ReopenLine, RevokeLine};
+use crate::rds::line::{
+    CreateLine, Line, MAX_FILES, PublishLine, RemakeLine, RemoveEntryLine, ReopenLine, RevokeLine,
+};
 use crate::rds::reply::{self, MAX_REPLY, Raw};
 use crate::rds::transport::{ExecOptions, Pool, PoolOptions, PoolState, Target};
 use crate::rds::value::Nonce;
@@ -55,7 +57,12 @@ pub struct RdsBackend {
 impl RdsBackend {
     /// Starts to connect, and returns at once. Must be called within a tokio runtime.
     pub fn new(options: Options, clock: Arc<dyn Clock>) -> Self {
-        let Options { target, pool, wait, run } = options;
+        let Options {
+            target,
+            pool,
+            wait,
+            run,
+        } = options;
         let device = Arc::new(DeviceWatch::new(Arc::clone(&clock)));
         let check = Arc::clone(&device);
         Self {
@@ -108,13 +115,19 @@ impl RdsBackend {
             Ok(reply) => {
                 span.record("rds.session", field::display(reply.session));
                 span.record("rds.reply_bytes", reply.stdout.len());
-                let raw =
-                    Raw { stdout: &reply.stdout, stderr: &reply.stderr, exit_status: reply.exit };
+                let raw = Raw {
+                    stdout: &reply.stdout,
+                    stderr: &reply.stderr,
+                    exit_status: reply.exit,
+                };
                 failure::judge(line, reply::read(line, &nonce, &raw))
             }
         };
         span.record("outcome", failure::outcome(&result));
-        debug!(error = result.as_ref().err().map(field::display), "RouterOS command");
+        debug!(
+            error = result.as_ref().err().map(field::display),
+            "RouterOS command"
+        );
         result
     }
 
@@ -151,7 +164,13 @@ impl Backend for RdsBackend {
     }
 
     async fn create(&self, _permit: Permit, new: &NewVolume) -> Result<Option<Entry>, Error> {
-        let NewVolume { id, file, size, port, names } = new;
+        let NewVolume {
+            id,
+            file,
+            size,
+            port,
+            names,
+        } = new;
         let line = Line::create(&CreateLine {
             slot: convert::slot(id)?,
             file: convert::file(file)?,
@@ -241,12 +260,7 @@ impl Backend for RdsBackend {
         self.change(&line, id).await
     }
 
-    async fn remove(
-        &self,
-        _permit: Permit,
-        id: &VolumeId,
-        free: &Names,
-    ) -> Result<Remains, Error> {
+    async fn remove(&self, _permit: Permit, id: &VolumeId, free: &Names) -> Result<Remains, Error> {
         let line = Line::remove_entry(&RemoveEntryLine {
             slot: convert::slot(id)?,
             names: convert::names(self.mode(), free)?,
@@ -259,8 +273,8 @@ impl Backend for RdsBackend {
     async fn remains(&self, id: &VolumeId) -> Result<Remains, Error> {
         let slot = convert::slot(id)?;
         let reads = [Read::Disk(slot.clone()), Read::BackingFiles(slot)];
-        let line = Line::read("read-remains", &reads, self.device.form())
-            .map_err(failure::unsendable)?;
+        let line =
+            Line::read("read-remains", &reads, self.device.form()).map_err(failure::unsendable)?;
         let answer = self.send(&line, id.as_str()).await?;
         convert::remains(&line, &answer, id)
     }
@@ -271,7 +285,11 @@ impl Backend for RdsBackend {
         id: &VolumeId,
         files: &[BackingFile],
     ) -> Result<Remains, Error> {
-        let files = files.iter().map(convert::file).collect::<Result<Vec<_>, _>>()?;
+        let files = files
+            .iter()
+            .take(MAX_FILES)
+            .map(convert::file)
+            .collect::<Result<Vec<_>, _>>()?;
         let line = Line::remove_files(&convert::slot(id)?, &files, self.device.form());
         let answer = self.send(&line, id.as_str()).await?;
         convert::remains(&line, &answer, id)

@@ -42,7 +42,11 @@ struct Known {
 
 impl DeviceWatch {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { known: Mutex::new(None), incarnation: watch::Sender::new(0), clock }
+        Self {
+            known: Mutex::new(None),
+            incarnation: watch::Sender::new(0),
+            clock,
+        }
     }
 
     /// Counts the restarts that were noticed or could not be ruled out.
@@ -68,11 +72,13 @@ impl DeviceWatch {
 
     fn meet(&self, now: Known) {
         let mut held = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match held.replace(now.clone()) {
-            None => {
-                let Known { identity, version, uptime, .. } = &now;
-                info!(%identity, ?version, ?uptime, "connected to the RDS");
-            }
+        match &*held {
+            None => info!(
+                now.identity,
+                now.version = ?now.version,
+                now.uptime = ?now.uptime,
+                "connected to the RDS"
+            ),
             Some(before) if before.continues_in(&now) => {}
             Some(before) => {
                 warn!(
@@ -85,6 +91,7 @@ impl DeviceWatch {
                 self.incarnation.send_modify(|count| *count += 1);
             }
         }
+        *held = Some(now);
     }
 }
 
@@ -103,17 +110,27 @@ impl OnConnect for DeviceWatch {
     async fn check(&self, connection: &mut Connection) -> Result<(), CheckError> {
         let line = Line::system();
         let nonce = Nonce::new(self.clock.random());
-        let options =
-            ExecOptions { label: "system", wait: RUN, run: RUN, reply_bytes: REPLY_BYTES };
+        let options = ExecOptions {
+            label: "system",
+            wait: RUN,
+            run: RUN,
+            reply_bytes: REPLY_BYTES,
+        };
         let reply = connection.exec(&line.render(&nonce)?, &options).await?;
         let at = self.clock.boot();
-        let raw = Raw { stdout: &reply.stdout, stderr: &reply.stderr, exit_status: reply.exit };
+        let raw = Raw {
+            stdout: &reply.stdout,
+            stderr: &reply.stderr,
+            exit_status: reply.exit,
+        };
         let answer = match reply::read(&line, &nonce, &raw) {
             Outcome::Complete(answer) => answer,
             Outcome::Refused(refused) => {
                 return Err(format!("the RDS does not say who it is: {}", refused.text).into());
             }
-            Outcome::Incomplete(_) => return Err("the RDS broke off while it said who it is".into()),
+            Outcome::Incomplete(_) => {
+                return Err("the RDS broke off while it said who it is".into());
+            }
         };
         self.meet(Known {
             version: answer.version(0)?,

@@ -185,12 +185,7 @@ async fn delete(work: &Work) -> Result<(), Error> {
             None => work.state.backend.remains(&work.id).await?,
             Some(Register::Free(free)) => {
                 let permit = work.permit()?;
-                match work
-                    .state
-                    .backend
-                    .remove(permit, &work.id, &free)
-                    .await
-                {
+                match work.state.backend.remove(permit, &work.id, &free).await {
                     Ok(remains) => remains,
                     Err(error) if error.effect() == Effect::Unknown => {
                         work.state.ledger.doubt(&work.id);
@@ -240,26 +235,29 @@ async fn remove_files(work: &Work, remains: Remains) -> Result<(), Error> {
             .filter(|file| BackingFile::prove(&file.path(), &work.id, cluster, base).is_ok())
             .collect()
     };
-    let files = ours(remains.files);
-    if files.is_empty() {
-        return work.term.check();
-    }
-    let permit = work.permit()?;
-    let left = work
-        .state
-        .backend
-        .remove_files(permit, &work.id, &files)
-        .await?;
-    match ours(left.files).first() {
-        None => work.term.check(),
-        Some(file) => Err(Error::new(
-            Kind::Unavailable,
-            format!(
-                "the entry of {} is gone, but its file {file} could not be removed; retry",
+    let mut files = ours(remains.files);
+    while !files.is_empty() {
+        let permit = work.permit()?;
+        let left = work
+            .state
+            .backend
+            .remove_files(permit, &work.id, &files)
+            .await?;
+        if left.entry.is_some() {
+            let context = format!("volume {} came back while it was deleted; retry", work.id);
+            return Err(Error::new(Kind::Busy, context));
+        }
+        let before = files.len();
+        files = ours(left.files);
+        if let Some(file) = files.first().filter(|_| files.len() >= before) {
+            let context = format!(
+                "the entry of {} is gone, but not its file {file}; retry",
                 work.id
-            ),
-        )),
+            );
+            return Err(Error::new(Kind::Unavailable, context));
+        }
     }
+    work.term.check()
 }
 
 fn in_use(id: &VolumeId, register: &Register) -> Error {

@@ -25,7 +25,9 @@ pub(super) fn file(file: &BackingFile) -> Result<value::BackingFile, Error> {
 }
 
 pub(super) fn name(name: Option<&str>) -> Result<Option<DeviceName>, Error> {
-    name.map(DeviceName::new).transpose().map_err(failure::unsendable)
+    name.map(DeviceName::new)
+        .transpose()
+        .map_err(failure::unsendable)
 }
 
 /// The names that this mode compares and changes.
@@ -45,7 +47,9 @@ pub(super) fn names(mode: FencingMode, names: &Names) -> Result<Fence, Error> {
 
 /// The entry that read `index` of `line` found; entries whose slot is no volume id are not asked for.
 pub(super) fn entry(line: &Line, answer: &Answer, index: usize) -> Result<Option<Entry>, Error> {
-    let disk = answer.disk(index).map_err(|error| failure::unreadable(line, error))?;
+    let disk = answer
+        .disk(index)
+        .map_err(|error| failure::unreadable(line, error))?;
     Ok(disk.and_then(to_entry))
 }
 
@@ -57,19 +61,27 @@ pub(super) fn to_entry(disk: DiskEntry) -> Option<Entry> {
         size: disk.size,
         exported: disk.exported,
         port: disk.port.unwrap_or(DEFAULT_PORT),
-        names: Names { subsystem: disk.subsystem_nqn, host: disk.host_nqn },
+        names: Names {
+            subsystem: disk.subsystem_nqn,
+            host: disk.host_nqn,
+        },
         disabled: disk.disabled,
     })
 }
 
 /// What the two last reads of `line`, entry and files, found of a volume.
 pub(super) fn remains(line: &Line, answer: &Answer, id: &VolumeId) -> Result<Remains, Error> {
-    let files = answer.files(1).map_err(|error| failure::unreadable(line, error))?;
+    let files = answer
+        .files(1)
+        .map_err(|error| failure::unreadable(line, error))?;
     let files = files
         .iter()
         .filter(|file| !file.is_dir)
         .filter_map(|file| BackingFile::read(&file.path))
         .filter(|file| &file.volume == id)
         .collect();
-    Ok(Remains { entry: entry(line, answer, 0)?, files })
+    Ok(Remains {
+        entry: entry(line, answer, 0)?,
+        files,
+    })
 }

@@ -51,7 +51,11 @@ pub(super) fn outcome(result: &Result<Answer, Error>) -> &'static str {
 
 /// A line that only reads leaves nothing unknown behind.
 fn with_effect(line: &Line, kind: Kind, context: String) -> Error {
-    if line.mutates() { Error::unknown(kind, context) } else { Error::new(kind, context) }
+    if line.mutates() {
+        Error::unknown(kind, context)
+    } else {
+        Error::new(kind, context)
+    }
 }
 
 fn not_sent(reason: &NotSent) -> Kind {
@@ -86,16 +90,21 @@ fn refusal(line: &Line, refused: &Refused) -> Error {
             Kind::Misconfigured,
             "this RouterOS does not know the command: check its version and the rose-storage package",
         ),
-        Refusal::Duplicate => {
-            (Kind::Incompatible, "another object has that name or path; see /disk and /file")
-        }
+        Refusal::Duplicate => (
+            Kind::Incompatible,
+            "another object has that name or path; see /disk and /file",
+        ),
         Refusal::Busy => (Kind::InUse, "see what uses it with /disk print detail"),
         Refusal::InvalidValue => (Kind::Misconfigured, "see the message for the value"),
         Refusal::NoSuchItem => (Kind::Busy, "it changed at the same moment; retry"),
         Refusal::Interrupted => (Kind::Unavailable, "retry"),
         Refusal::Other => (Kind::Misconfigured, "see the message and the device's log"),
     };
-    let context = format!("RouterOS {} was refused: {:?}; {cure}", line.verb(), refused.text);
+    let context = format!(
+        "RouterOS {} was refused: {:?}; {cure}",
+        line.verb(),
+        refused.text
+    );
     match refused.reason {
         Refusal::Interrupted => with_effect(line, kind, context),
         _ => Error::new(kind, context),

@@ -21,9 +21,10 @@ pub(super) async fn probe(backend: &RdsBackend, base: &Directory) -> Result<Fenc
     let both = Probe::new(backend, base, true)?;
     match both.run(backend).await {
         Ok(found) => Ok(found),
-        Err(refused) if refused.kind() == Kind::Misconfigured => {
-            Probe::new(backend, base, false)?.run(backend).await.map_err(|_| refused)
-        }
+        Err(refused) if refused.kind() == Kind::Misconfigured => Probe::new(backend, base, false)?
+            .run(backend)
+            .await
+            .map_err(|_| refused),
         Err(error) => Err(error),
     }
 }
@@ -81,7 +82,11 @@ impl Probe {
         line: &Line,
         answer: &Answer,
     ) -> Result<(FencingMode, Option<DiskEntry>), Error> {
-        let disk = |index| answer.disk(index).map_err(|error| failure::unreadable(line, error));
+        let disk = |index| {
+            answer
+                .disk(index)
+                .map_err(|error| failure::unreadable(line, error))
+        };
         let renamed = disk(1)?.ok_or_else(|| {
             let context = "the RDS took the probe's throw-away entry and did not list it";
             Error::new(Kind::Unavailable, context)
@@ -125,7 +130,11 @@ impl Probe {
     async fn remove(&self, backend: &RdsBackend, names: Names) -> Result<(), Error> {
         let slot = self.line.slot.clone();
         let form = self.line.form;
-        let entry = Line::remove_entry(&RemoveEntryLine { slot: slot.clone(), names, form });
+        let entry = Line::remove_entry(&RemoveEntryLine {
+            slot: slot.clone(),
+            names,
+            form,
+        });
         backend.send(&entry, slot.as_str()).await?;
         let file = Line::remove_files(&slot, std::slice::from_ref(&self.line.file), form);
         backend.send(&file, slot.as_str()).await?;

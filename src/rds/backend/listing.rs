@@ -36,19 +36,25 @@ pub(super) async fn all(backend: &RdsBackend) -> Result<Vec<Entry>, Error> {
 async fn count(backend: &RdsBackend) -> Result<u64, Error> {
     let line = line("count", Read::DiskCount(prefix(SLOTS)?), backend)?;
     let answer = backend.send(&line, SLOTS).await?;
-    answer.count(0).map_err(|error| failure::unreadable(&line, error))
+    answer
+        .count(0)
+        .map_err(|error| failure::unreadable(&line, error))
 }
 
 async fn page(backend: &RdsBackend, begin: &str) -> Result<Vec<Entry>, Error> {
     let line = line("list", Read::Disks(prefix(begin)?), backend)?;
     let answer = backend.send(&line, begin).await?;
-    let disks = answer.disks(0).map_err(|error| failure::unreadable(&line, error))?;
+    let disks = answer
+        .disks(0)
+        .map_err(|error| failure::unreadable(&line, error))?;
     Ok(disks.into_iter().filter_map(convert::to_entry).collect())
 }
 
 /// How many digits to cut by so that a page of evenly spread slots stays below the limit.
 fn depth(count: u64) -> usize {
-    (0..MAX_DEPTH).find(|depth| count >> (4 * depth) <= PAGE).unwrap_or(MAX_DEPTH)
+    (0..MAX_DEPTH)
+        .find(|depth| count >> (4 * depth) <= PAGE)
+        .unwrap_or(MAX_DEPTH)
 }
 
 fn prefixes(depth: usize) -> Vec<String> {
@@ -66,11 +72,14 @@ pub(super) async fn space(backend: &RdsBackend, directory: &Directory) -> Result
     let mount = MountPoint::new(pool).map_err(failure::unsendable)?;
     let line = line("capacity", Read::Pool(mount), backend)?;
     let answer = backend.send(&line, pool).await?;
-    let disk = answer.disk(0).map_err(|error| failure::unreadable(&line, error))?;
+    let disk = answer
+        .disk(0)
+        .map_err(|error| failure::unreadable(&line, error))?;
     match disk {
-        Some(disk) if disk.free.is_some() => {
-            Ok(PoolSpace { total: disk.size, free: disk.free.unwrap_or_default() })
-        }
+        Some(disk) if disk.free.is_some() => Ok(PoolSpace {
+            total: disk.size,
+            free: disk.free.unwrap_or_default(),
+        }),
         Some(_) | None => Err(Error::new(
             Kind::Misconfigured,
             format!(
@@ -98,7 +107,9 @@ mod tests {
             let begins = prefixes(depth(count));
             assert_eq!(begins.len(), pages, "{count}");
             for slot in ["csi-0000", "csi-ffff", "csi-a1b2"] {
-                let holding = begins.iter().filter(|begin| slot.starts_with(begin.as_str()));
+                let holding = begins
+                    .iter()
+                    .filter(|begin| slot.starts_with(begin.as_str()));
                 assert_eq!(holding.count(), 1, "{slot} of {count}");
             }
         }
