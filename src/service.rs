@@ -100,7 +100,7 @@ impl Volumes {
             .0
             .inflight
             .enter(id, operation)
-            .instrument(tracing::debug_span!("volume.wait", volume.id = %id))
+            .instrument(tracing::info_span!("volume.wait", volume.id = %id))
             .await?;
         let work = work(Arc::clone(&self.0));
         let carried = tokio::spawn(
@@ -108,7 +108,12 @@ impl Volumes {
                 let _turn = turn;
                 work.await
             }
-            .in_current_span(),
+            .instrument(tracing::info_span!(
+                "volume.operation",
+                operation,
+                volume.id = %id,
+                lease.epoch = ?self.0.terms.current().map(|term| term.epoch()).ok(),
+            )),
         );
         carried.await.unwrap_or_else(|failure| {
             Err(Error::bug(format!("{operation} of {id} broke off")).because(failure))

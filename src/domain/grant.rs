@@ -239,6 +239,17 @@ impl Register {
         }
     }
 
+    /// The word in spans and logs.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Free(_) => "free",
+            Self::Prepared(_) => "prepared",
+            Self::Granted(_) => "granted",
+            Self::Stray(_) => "stray",
+            Self::Foreign { .. } => "foreign",
+        }
+    }
+
     /// The node that may be using the volume, as far as the names tell.
     pub fn holder(&self) -> Option<&NodeLabel> {
         self.pair().map(|pair| &pair.node)

@@ -32,6 +32,31 @@ pub enum Unpublish {
     Unprovable(Foreign),
 }
 
+impl Publish {
+    /// The word in spans and logs.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Grant(_) => "grant",
+            Self::AsItStands(_) => "as-it-stands",
+            Self::Reopen(_) => "reopen",
+            Self::RevokeFirst(_) => "revoke-first",
+            Self::HeldBy(_) => "held-by-other",
+            Self::Untouchable(_) => "untouchable",
+        }
+    }
+}
+
+impl Unpublish {
+    /// The word in spans and logs.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Revoke(_) => "revoke",
+            Self::Unprovable(_) => "unprovable",
+        }
+    }
+}
+
 /// Decides a publish.
 ///
 /// `told` says that `node` has been told the pair in the register: it was answered in this term, or

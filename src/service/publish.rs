@@ -93,7 +93,7 @@ impl Publishing {
                 }
             };
             let told = fresh && self.work.is_told(&self.work.memory(), &register);
-            let after = match publish::publish(&register, &self.label, told) {
+            let after = match self.decide(&register, told) {
                 Publish::Grant(free) => {
                     self.work.settle(&self.label).await;
                     let (pair, after) = self.work.grant(&self.request.node, &free).await?;
@@ -127,6 +127,12 @@ impl Publishing {
             };
         }
         Err(gave_up("publish", &self.work.id, lost))
+    }
+
+    fn decide(&self, register: &Register, told: bool) -> Publish {
+        let decided = publish::publish(register, &self.label, told);
+        decision("publish", register, told, decided.as_str());
+        decided
     }
 
     async fn read(&self) -> Result<View, Error> {
@@ -223,7 +229,9 @@ async fn unpublish(
                 Some(entry) => work.view(entry)?.register,
             },
         };
-        let after = match publish::unpublish(&current, node) {
+        let decided = publish::unpublish(&current, node);
+        decision("unpublish", &current, false, decided.as_str());
+        let after = match decided {
             Unpublish::Nothing => return work.term.check(),
             Unpublish::Unprovable(why) => {
                 let context = format!("volume {id} cannot be detached: {}", explain(why));
@@ -242,6 +250,19 @@ async fn unpublish(
         }
     }
     Err(gave_up("unpublish", id, lost))
+}
+
+/// A span of no length: it puts the decision into the trace, between the reads it rests on and the
+/// commands it leads to.
+fn decision(operation: &'static str, register: &Register, told: bool, decided: &'static str) {
+    tracing::info_span!(
+        "decision",
+        operation,
+        register = register.as_str(),
+        told,
+        decided
+    )
+    .in_scope(|| tracing::debug!("decided"));
 }
 
 /// The read-back, if it shows `pair` granted: the only thing that makes a publish succeed.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::debug;
+use tracing::{Instrument, debug};
 
 use crate::domain::error::{Effect, Error, Kind};
 use crate::domain::grant::{Pair, Register};
@@ -196,14 +196,18 @@ impl Work {
             return;
         }
         let ready = when.after(self.state.settings.revoke_settle);
-        loop {
-            let left = self.state.clock.boot().until(ready);
-            if left.is_zero() {
-                return;
+        let settled = async {
+            loop {
+                let left = self.state.clock.boot().until(ready);
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left).await;
             }
-            debug!(volume.id = %self.id, wait_ms = left.as_millis(), "settling");
-            tokio::time::sleep(left).await;
-        }
+        };
+        settled
+            .instrument(tracing::info_span!("settle", volume.id = %self.id))
+            .await;
     }
 
     /// Records that a node is about to be told a pair, if the term still runs.
