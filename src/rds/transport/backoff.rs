@@ -25,7 +25,7 @@ impl Default for Backoff {
         Self {
             first: Duration::from_millis(250),
             longest: Duration::from_secs(10),
-            operator: Duration::from_secs(60),
+            operator: Duration::from_mins(1),
         }
     }
 }
@@ -66,6 +66,6 @@ mod tests {
         check(4, false, Duration::from_secs(2));
         check(7, false, Duration::from_secs(10));
         check(u32::MAX, false, Duration::from_secs(10));
-        check(1, true, Duration::from_secs(60));
+        check(1, true, Duration::from_mins(1));
     }
 }

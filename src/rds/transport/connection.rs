@@ -14,7 +14,7 @@ use crate::rds::transport::Target;
 use crate::rds::transport::auth::{self, Verdict};
 use crate::rds::transport::credentials::Loaded;
 use crate::rds::transport::endpoint::Endpoint;
-use crate::rds::transport::error::ConnectError;
+use crate::rds::transport::error::{ConnectError, chain};
 use crate::rds::transport::hostkey::{self, Pinned};
 use crate::rds::transport::socket::{self, Cutter};
 
@@ -127,10 +127,10 @@ impl Connection {
                 tried,
                 accepts,
             }),
-            Err(source) => Err(ConnectError::Protocol {
+            Err(error) => Err(ConnectError::Protocol {
                 endpoint: self.endpoint.clone(),
                 during,
-                source,
+                reason: chain(&error),
             }),
         }
     }
@@ -226,10 +226,10 @@ impl<'a> Steps<'a> {
                 during,
                 reason: "it hung up".to_owned(),
             },
-            source => ConnectError::Protocol {
+            other => ConnectError::Protocol {
                 endpoint,
                 during,
-                source,
+                reason: chain(&other),
             },
         }
     }

@@ -109,14 +109,14 @@ pub enum ConnectError {
         reason: String,
     },
     /// The other side does not speak SSH the way we understand it.
-    #[error("SSH protocol error with {endpoint} while {during}: {source}")]
+    #[error("SSH protocol error with {endpoint} while {during}: {reason}")]
     Protocol {
         /// The device.
         endpoint: Endpoint,
         /// What was going on.
         during: &'static str,
         /// What the SSH library said.
-        source: russh::Error,
+        reason: String,
     },
     /// The check that every new session has to pass refused it.
     #[error("the new session with {endpoint} failed its check: {reason}")]

@@ -35,7 +35,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Age at which an idle session is replaced. Both sides would negotiate new keys after an hour
 /// (RFC 4253, section 9), which nobody has seen RouterOS do; a new session also takes up credentials
 /// that were changed.
-const MAX_AGE: Duration = Duration::from_secs(50 * 60);
+const MAX_AGE: Duration = Duration::from_mins(50);
 
 /// What a check says to refuse a session.
 pub type CheckError = Box<dyn Error + Send + Sync>;
