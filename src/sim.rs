@@ -1,5 +1,19 @@
 //! A simulated RDS: the independent referee. It shares no code with the rest of the crate.
 
+pub mod backing;
+mod device;
+pub mod faults;
+pub mod gate;
+pub mod initiator;
+pub mod name;
+pub mod observer;
+pub mod personality;
+mod run;
 pub mod server;
+pub mod state;
+pub mod store;
+pub mod target;
+mod texts;
 pub mod transport;
+pub mod value;
 pub mod world;
