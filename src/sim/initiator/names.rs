@@ -44,7 +44,10 @@ impl Names {
         }
         let subsystem = context.get("nvme_nqn").ok_or(BadContext("nvme_nqn"))?;
         let host = context.get("nvme_hostnqn");
-        Ok(Self::new(subsystem, host.map_or(own_host_nqn, String::as_str)))
+        Ok(Self::new(
+            subsystem,
+            host.map_or(own_host_nqn, String::as_str),
+        ))
     }
 }
 
@@ -95,7 +98,10 @@ mod tests {
         for key in ["nvme_address", "nvme_port", "nvme_nqn"] {
             let mut lacking = context.clone();
             lacking.remove(key);
-            assert_eq!(Names::from_context(&lacking, "nqn.own"), Err(BadContext(key)));
+            assert_eq!(
+                Names::from_context(&lacking, "nqn.own"),
+                Err(BadContext(key))
+            );
         }
     }
 }

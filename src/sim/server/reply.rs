@@ -89,13 +89,10 @@ async fn run(shared: &Shared, mut job: Job) -> Result<(), Gone> {
 }
 
 /// Makes a reply as long as a fault wants it. Blanks in front leave the sentinel at its end.
-fn fill(reply: String, plan: &Plan) -> Bytes {
+fn fill(reply: Vec<u8>, plan: &Plan) -> Bytes {
     let missing = plan.fill_to.saturating_sub(reply.len());
-    if missing == 0 {
-        return reply.into();
-    }
-    let mut filled = " ".repeat(missing);
-    filled.push_str(&reply);
+    let mut filled = vec![b' '; missing];
+    filled.extend_from_slice(&reply);
     filled.into()
 }
 
@@ -116,7 +113,7 @@ impl Job {
         Ok(())
     }
 
-    async fn finish(&self, stderr: String, exit: Option<u32>) -> Result<(), Gone> {
+    async fn finish(&self, stderr: Vec<u8>, exit: Option<u32>) -> Result<(), Gone> {
         if !stderr.is_empty() {
             self.session
                 .extended_data(self.channel, 1, stderr)

@@ -16,7 +16,7 @@ use super::*;
 use crate::sim::transport::{Fault, Overflow, Rule};
 
 fn device() -> Arc<World> {
-    Arc::default()
+    World::new(crate::sim::world::Config::default())
 }
 
 #[tokio::test]
