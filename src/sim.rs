@@ -1,12 +1,15 @@
 //! A simulated RDS: the independent referee. It shares no code with the rest of the crate.
 
+pub mod admin;
 pub mod backing;
 mod device;
 pub mod faults;
 pub mod gate;
+pub mod handle;
 pub mod initiator;
 pub mod name;
 pub mod observer;
+pub mod options;
 pub mod personality;
 mod run;
 pub mod server;
