@@ -285,3 +285,62 @@ impl Sim {
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::sim::observer::Event;
+
+    /// Longest wait for something that must happen. Only a failing test waits it out.
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_reboot_ends_by_itself_and_keeps_disks_and_files() {
+        let sim = Sim::start(SimConfig::default()).unwrap();
+        let (disks, files) = (sim.world().disks(), sim.world().files());
+        let mut events = sim.world().subscribe();
+        sim.reboot(Duration::from_millis(5)).await;
+        for expected in [Event::PoweredOff, Event::Rebooted] {
+            let event = timeout(SOON, events.recv())
+                .await
+                .expect("it goes on")
+                .unwrap();
+            assert_eq!(event, expected);
+        }
+        let back = async {
+            while TcpStream::connect(sim.ssh_addr()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, back).await.expect("SSH listens again");
+        assert_eq!((sim.world().disks(), sim.world().files()), (disks, files));
+        sim.shutdown().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_machine_is_the_same_each_time_and_replaced_when_added() {
+        let sim = Sim::start(SimConfig::default()).unwrap();
+        let first = sim.machine("a");
+        assert!(Arc::ptr_eq(&first, &sim.machine("a")));
+        assert!(sim.find_machine("b").is_none());
+        let added = sim.add_machine(MachineConfig::new("a", Kernel::V6_1));
+        assert!(Arc::ptr_eq(&added, &sim.machine("a")));
+        assert_eq!(sim.machines().len(), 1);
+        assert_eq!(sim.machines()[0].kernel, Kernel::V6_1);
+    }
+
+    #[tokio::test]
+    async fn two_simulators_cannot_share_an_address() {
+        let config = SimConfig::default();
+        let sim = Sim::start(config.clone()).unwrap();
+        let taken = Sim::start(SimConfig {
+            listen: sim.ssh_addr(),
+            ..config
+        });
+        assert!(matches!(taken, Err(StartError::Serve { .. })), "{taken:?}");
+        sim.shutdown().await.unwrap();
+    }
+}

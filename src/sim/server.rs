@@ -37,6 +37,8 @@ use crate::sim::world::World;
 const BANNER: &str = "SSH-2.0-ROSSSH";
 /// Connections the kernel keeps for us until they are accepted: far more than a handful of controllers open.
 const BACKLOG: u32 = 128;
+/// Pause after a failed accept, so that running out of file descriptors does not take a processor as well.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time for the exchange of identification lines. Local callers need milliseconds.
 const HELLO_DEADLINE: Duration = Duration::from_secs(30);
 /// Time for running lines and connections to notice that the server ends: one turn of the runtime is enough.
@@ -232,14 +234,14 @@ impl Shared {
     }
 }
 
-/// A bound socket. Several may share the port, which lets one reserve it while another comes and goes.
+/// A bound socket. With `SO_REUSEADDR` Linux lets others bind the port as long as none of them listens, so that one
+/// socket can reserve it while the listening one comes and goes.
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
     socket.bind(address)?;
     Ok(socket)
 }
@@ -255,7 +257,10 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, listening: Cancellat
                 tracing::debug!(%peer, "connected");
                 drop(shared.tasks.spawn(serve(Arc::clone(&shared), stream)));
             }
-            Err(error) => tracing::warn!(%error, "a connection was lost before it was accepted"),
+            Err(error) => {
+                tracing::warn!(%error, "a connection was lost before it was accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }

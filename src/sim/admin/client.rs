@@ -134,7 +134,7 @@ impl AdminClient {
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let request = format!("GET {path}");
-        parse(self.send(&request, Vec::new()).await?, request)
+        parse(&self.send(&request, Vec::new()).await?, request)
     }
 
     async fn post<T: DeserializeOwned>(
@@ -143,7 +143,7 @@ impl AdminClient {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         let request = format!("POST {path}");
-        parse(self.send(&request, json(body)).await?, request)
+        parse(&self.send(&request, json(body)).await?, request)
     }
 
     /// A post whose answer has no body.
@@ -216,9 +216,9 @@ fn body_of(answer: &[u8], request: &str) -> Result<Vec<u8>, ClientError> {
     })
 }
 
-fn parse<T: DeserializeOwned>(body: Vec<u8>, request: String) -> Result<T, ClientError> {
-    serde_json::from_slice(&body).map_err(|error| ClientError::Answer {
+fn parse<T: DeserializeOwned>(body: &[u8], request: String) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Answer {
         request,
-        answer: format!("{error}: {}", String::from_utf8_lossy(&body)),
+        answer: format!("{error}: {}", String::from_utf8_lossy(body)),
     })
 }

@@ -10,8 +10,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::types::{
-    Action, ActionReply, ActionRequest, Faults, NewMachine, Observer, Problem, Reboot, SnapshotId,
-    State,
+    Action, ActionReply, ActionRequest, Faults, Incident, NewMachine, Observer, Problem, Reboot,
+    SnapshotId, State,
 };
 use crate::sim::handle::Sim;
 use crate::sim::initiator::{ConnectError, Machine, MachineView};
@@ -105,10 +105,7 @@ async fn faults(With(sim): With<Sim>, Json(wanted): Json<Faults>) -> Result<(), 
         device,
         policies,
         personality,
-        connects,
-        rotate_host_key,
-        cut_connections,
-        release,
+        now,
     } = wanted;
     let personality = match personality {
         Some(name) => Some(Personality::named(&name).ok_or(Refusal::Personality(name))?),
@@ -117,7 +114,9 @@ async fn faults(With(sim): With<Sim>, Json(wanted): Json<Faults>) -> Result<(), 
     if clear {
         sim.faults().clear();
     }
-    rules.into_iter().for_each(|rule| sim.faults().add(rule));
+    for rule in rules {
+        sim.faults().add(rule);
+    }
     if let Some(transport) = transport {
         sim.faults().set_transport(transport);
     }
@@ -130,19 +129,14 @@ async fn faults(With(sim): With<Sim>, Json(wanted): Json<Faults>) -> Result<(), 
     if let Some(personality) = personality {
         sim.world().set_personality(personality);
     }
-    match connects {
-        Some(true) => sim.server().accept_connects()?,
-        Some(false) => sim.server().refuse_connects().await,
-        None => {}
-    }
-    if rotate_host_key {
-        sim.server().rotate_host_key();
-    }
-    if cut_connections {
-        sim.server().cut_connections();
-    }
-    if release {
-        sim.faults().release();
+    for incident in now {
+        match incident {
+            Incident::RefuseConnects => sim.server().refuse_connects().await,
+            Incident::AcceptConnects => sim.server().accept_connects()?,
+            Incident::RotateHostKey => sim.server().rotate_host_key(),
+            Incident::CutConnections => sim.server().cut_connections(),
+            Incident::Release => sim.faults().release(),
+        }
     }
     Ok(())
 }

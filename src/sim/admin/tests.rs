@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::types::{Action, ActionRequest, Faults, NewMachine, Reboot};
+use super::types::{Action, ActionRequest, Faults, Incident, NewMachine, Reboot};
 use tokio::net::TcpStream;
 
 use super::*;
@@ -154,7 +154,7 @@ async fn faults_settings_and_outages_are_set_over_http() {
         rules: vec![rule.clone()],
         transport: Some(transport.clone()),
         personality: Some("7.12".into()),
-        rotate_host_key: true,
+        now: vec![Incident::RotateHostKey],
         ..Faults::default()
     };
     client.faults(&faults).await.unwrap();

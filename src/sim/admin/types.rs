@@ -187,14 +187,24 @@ pub struct Faults {
     pub policies: Option<UserPolicies>,
     /// Another kind of device, by name.
     pub personality: Option<String>,
-    /// Refuse or accept connects.
-    pub connects: Option<bool>,
-    /// Show another host key.
-    pub rotate_host_key: bool,
-    /// End all connections without a goodbye.
-    pub cut_connections: bool,
-    /// Let held lines run.
-    pub release: bool,
+    /// What happens once, now.
+    pub now: Vec<Incident>,
+}
+
+/// Something that happens once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Incident {
+    /// Connects are refused from now on.
+    RefuseConnects,
+    /// Connects are accepted again.
+    AcceptConnects,
+    /// Another host key is shown to new connections.
+    RotateHostKey,
+    /// All connections end without a goodbye.
+    CutConnections,
+    /// Held lines run.
+    Release,
 }
 
 /// What one user may do.

@@ -24,8 +24,11 @@ impl Machine {
                 () = stop.cancelled() => return,
                 _ = reconnect.tick() => self.reconnect_now(),
                 event = events.recv() => match event {
-                    // One that was missed is found by looking, as every other.
-                    Ok(_) | Err(RecvError::Lagged(_)) => self.notice(),
+                    // One look finds all of them, also those that were missed.
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        events = events.resubscribe();
+                        self.notice();
+                    }
                     Err(RecvError::Closed) => return,
                 },
             }

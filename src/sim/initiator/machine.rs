@@ -2,7 +2,7 @@
 
 mod kernel;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -199,13 +199,10 @@ impl Machine {
         if state.partitioned || state.frozen {
             return;
         }
-        let live = self.world.sessions();
+        let sessions = self.world.sessions();
+        let live: BTreeSet<SessionId> = sessions.iter().map(|session| session.id).collect();
         for controller in state.controllers.values_mut() {
-            if let Some(session) = controller.session
-                && live.iter().all(|other| other.id != session)
-            {
-                controller.session = None;
-            }
+            controller.session = controller.session.filter(|session| live.contains(session));
         }
     }
 

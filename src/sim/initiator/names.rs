@@ -1,6 +1,7 @@
 //! The names a machine connects with, as a publish context gives them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
@@ -53,16 +54,15 @@ impl Names {
 
 /// A host id that follows from the host name, since Linux wants one of each to belong together.
 fn host_id_of(host_nqn: &str) -> String {
-    let hex: String = Sha256::digest(host_nqn)
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let (a, rest) = hex.split_at(8);
-    let (b, rest) = rest.split_at(4);
-    let (c, rest) = rest.split_at(4);
-    let (d, e) = rest.split_at(4);
-    format!("{a}-{b}-{c}-{d}-{e}")
+    let digest = Sha256::digest(host_nqn);
+    let mut id = String::new();
+    for (place, byte) in digest.iter().take(16).enumerate() {
+        if [4, 6, 8, 10].contains(&place) {
+            id.push('-');
+        }
+        write!(id, "{byte:02x}").expect("a string can always be written to");
+    }
+    id
 }
 
 /// The slot in a subsystem name of the form `nqn.2000-02.com.mikrotik:<slot>[:…]`; otherwise the whole name.

@@ -92,7 +92,7 @@ impl Accounts {
 }
 
 /// The user in a login name: RouterOS takes console options after a plus sign, as in `csi+cet1024w`.
-fn name_of(login: &str) -> &str {
+pub(super) fn name_of(login: &str) -> &str {
     login.split_once('+').map_or(login, |(name, _)| name)
 }
 

@@ -64,8 +64,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("host_key");
         let made = load_or_create(&file).unwrap();
-        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = std::fs::metadata(&file).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
         let again = load_or_create(&file).unwrap();
         assert_eq!(fingerprint(&made), fingerprint(&again));
         assert!(fingerprint(&made).starts_with("SHA256:"));

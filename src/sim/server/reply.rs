@@ -69,7 +69,7 @@ async fn run(shared: &Shared, mut job: Job) -> Result<(), Gone> {
     }
     let output = shared.world.exec(&job.user, &job.line).await;
     shared.gauges.change(|seen| seen.executed += 1);
-    let stdout = fill(output.stdout, &plan);
+    let stdout = fill(&output.stdout, &plan);
     match plan.after {
         Some(After::Drop) => {
             job.wire.cut();
@@ -89,10 +89,10 @@ async fn run(shared: &Shared, mut job: Job) -> Result<(), Gone> {
 }
 
 /// Makes a reply as long as a fault wants it. Blanks in front leave the sentinel at its end.
-fn fill(reply: Vec<u8>, plan: &Plan) -> Bytes {
+fn fill(reply: &[u8], plan: &Plan) -> Bytes {
     let missing = plan.fill_to.saturating_sub(reply.len());
     let mut filled = vec![b' '; missing];
-    filled.extend_from_slice(&reply);
+    filled.extend_from_slice(reply);
     filled.into()
 }
 

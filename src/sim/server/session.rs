@@ -10,6 +10,7 @@ use russh::server::{
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 
 use super::Shared;
+use super::accounts::name_of;
 use super::reply::{self, Job};
 use super::wire::Line;
 use crate::sim::transport::Overflow;
@@ -98,7 +99,7 @@ impl Session {
     fn login(&mut self, user: &str, admitted: bool) -> Auth {
         self.line.note_handled();
         if admitted {
-            user.clone_into(&mut self.user);
+            name_of(user).clone_into(&mut self.user);
             return Auth::Accept;
         }
         self.shared.gauges.change(|seen| seen.logins_refused += 1);

@@ -108,7 +108,7 @@ async fn keepalive_requests_are_not_answered_unless_switched_on() {
         let caller = Arc::clone(&caller);
         async move {
             let answered = caller.send_ping().await;
-            drop(asked.send(()));
+            asked.send(()).unwrap();
             answered
         }
     });
