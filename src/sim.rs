@@ -1,9 +1,12 @@
 //! A simulated RDS: the independent referee. It shares no code with the rest of the crate.
 
 pub mod backing;
+mod commands;
 mod device;
 pub mod faults;
 pub mod gate;
+mod lang;
+mod listing;
 pub mod name;
 pub mod observer;
 pub mod personality;
