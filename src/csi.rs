@@ -5,6 +5,7 @@ pub mod identity;
 pub mod observe;
 pub mod request;
 pub mod response;
+pub mod rpc;
 pub mod server;
 pub mod socket;
 pub mod status;

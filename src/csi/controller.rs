@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::csi::observe::Call;
-use crate::csi::status::Rpc;
+use crate::csi::rpc::Rpc;
 use crate::csi::{request, response};
 use crate::domain::error::{Error, Kind};
 use crate::proto::csi;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::csi::observe::Call;
-use crate::csi::status::Rpc;
+use crate::csi::rpc::Rpc;
 use crate::proto::csi;
 use crate::proto::csi::identity_server::Identity as Service;
 use crate::proto::csi::plugin_capability::service::Type as ServiceType;

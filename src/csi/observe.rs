@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tonic::{Response, Status};
 use tracing::{Instrument, Span, error, error_span, field, info, warn};
 
-use crate::csi::status::{self, Rpc};
+use crate::csi::rpc::Rpc;
+use crate::csi::status;
 use crate::domain::error::{Error, Kind};
 
 /// Ids of requests go into logs before anything has checked them: enough for the longest valid
