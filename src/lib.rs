@@ -1,6 +1,7 @@
 //! `rds-csi`: a Kubernetes CSI driver for MikroTik ROSE Data Servers. `ARCHITECTURE.md` is the map.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod csi;
