@@ -29,6 +29,9 @@ pub struct Cli {
 pub enum Command {
     /// Serve CSI Identity and Controller on a unix socket
     Controller(Box<ControllerArgs>),
+    /// Simulate an RDS: RouterOS over real SSH, with machines that connect to it
+    #[cfg(feature = "sim")]
+    Sim(Box<crate::sim::options::Options>),
     /// Print the version
     Version,
 }

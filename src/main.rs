@@ -61,6 +61,8 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
 async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
     match command {
         Command::Controller(args) => controller::run(Config::try_from(*args)?, stop).await,
+        #[cfg(feature = "sim")]
+        Command::Sim(options) => rds_csi::sim::options::run(*options, stop).await,
         Command::Version => {
             println!("rds-csi {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::sim::admin::Admin;
 use crate::sim::handle::{Sim, SimConfig};
@@ -94,13 +94,11 @@ pub struct Running {
     pub admin: Option<Admin>,
 }
 
-/// Runs the simulator until SIGTERM or SIGINT.
+/// Runs the simulator until it is told to stop.
 ///
 /// # Errors
 /// It cannot start, or its state cannot be written at the end.
-pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let running = options.start().await?;
     let ready = serde_json::to_string(&running.ready())?;
     let mut stdout = std::io::stdout().lock();
@@ -108,10 +106,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         .and_then(|()| stdout.flush())
         .context("print the ready line")?;
     drop(stdout);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    stop.cancelled().await;
     running.stop().await
 }
 
