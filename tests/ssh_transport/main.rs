@@ -1,5 +1,10 @@
 //! The SSH transport against a scripted SSH server: what it accepts, what it loses, how it recovers.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is a failed test"
+)]
 
 mod device;
 mod exec;

@@ -289,7 +289,7 @@ async fn check_that_hangs_is_given_up() {
     options.check_timeout = Duration::from_secs(1);
     let pool = Pool::start(target(&device), options, Arc::new(Check::default()));
     within(pool.until_up(1)).await;
-    assert_eq!(device.lines(), ["who are you", "who are you"]);
+    assert!(device.lines().len() >= 2, "{:?}", device.lines());
 }
 
 #[tokio::test]

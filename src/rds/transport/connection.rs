@@ -315,3 +315,26 @@ impl client::Handler for Client {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rds::transport::algorithms::Algorithms;
+    use crate::rds::transport::credentials::Credentials;
+    use crate::rds::transport::hostkey::HostKeyPin;
+
+    #[test]
+    fn session_lives_on_when_the_device_never_answers_keepalive_requests() {
+        let target = Target {
+            endpoint: Endpoint::new("rds.example", 22),
+            user: "csi".to_owned(),
+            host_key: HostKeyPin::insecure(),
+            credentials: Credentials::new(None, None),
+            algorithms: Algorithms::Modern,
+            connect_timeout: FAREWELL,
+        };
+        let config = config(&target, &Pinned::Anything).unwrap();
+        assert_eq!(config.keepalive_interval, None);
+        assert_eq!(config.inactivity_timeout, None);
+    }
+}
