@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::device::{Device, Step, prints};
-use crate::{ASK, SHORT, options, pool, target, within};
+use crate::setup::{ASK, SHORT, options, pool, target, within};
 
 /// Lines that start with "stuck" wait for the gate; all others are echoed.
 fn gated(device: &Device) -> Arc<Semaphore> {
