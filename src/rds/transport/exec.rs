@@ -95,7 +95,7 @@ impl Connection {
         let end = partial
             .collect(&mut channel, deadline, options.reply_bytes)
             .await;
-        self.conclude(end, partial, options)
+        self.conclude(&end, partial, options)
     }
 
     /// Hands the line to the library. Fails only when not a byte of it left.
@@ -115,7 +115,7 @@ impl Connection {
 
     fn conclude(
         &mut self,
-        end: End,
+        end: &End,
         partial: Partial,
         options: &ExecOptions,
     ) -> Result<Reply, ExecError> {
