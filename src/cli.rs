@@ -68,10 +68,6 @@ pub struct ControllerArgs {
     #[arg(long, env = "RDS_CSI_CLUSTER_ID", value_name = "ID")]
     pub cluster_id: String,
 
-    /// The RDS
-    #[command(flatten)]
-    pub rds: RdsArgs,
-
     /// Directory of the volumes on the RDS; what lies elsewhere is never touched
     #[arg(
         long,
@@ -101,6 +97,10 @@ pub struct ControllerArgs {
         value_delimiter = ','
     )]
     pub allowed_node: Vec<String>,
+
+    /// The RDS. Last, as its help heading would be taken for that of all that follows
+    #[command(flatten)]
+    pub rds: RdsArgs,
 }
 
 /// How to reach the RDS, the same for every role that talks to it.

@@ -65,7 +65,7 @@ impl TryFrom<ControllerArgs> for Config {
         if !standalone {
             return Err(invalid(
                 "standalone",
-                "is required: the controller for Kubernetes, with leader election, is not part of this release yet",
+                "required, as the controller for Kubernetes, with leader election, is not part of this release yet",
             ));
         }
         check_driver_name(&driver_name)?;
@@ -147,7 +147,7 @@ fn nvme(given: Option<&str>, rds_address: &str) -> Result<IpAddr, Invalid> {
         }),
         None => rds_address.parse().map_err(|_| {
             let reason = format!(
-                "is required, as --rds-address {rds_address:?} is a name and nodes connect to IP addresses only"
+                "required, as --rds-address {rds_address:?} is a name and nodes connect to IP addresses only"
             );
             invalid("nvme-address", reason)
         }),

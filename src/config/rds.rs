@@ -104,7 +104,7 @@ fn host_key(given: Option<String>, skip_verify: bool) -> Result<HostKey, Invalid
         return skip_verify.then_some(HostKey::Unverified).ok_or_else(|| {
             invalid(
                 "rds-host-key",
-                "is required: a file (known_hosts or public key), a fingerprint as SHA256:..., or a public key; `ssh-keyscan` prints one. Without it, somebody else could answer at the address of the RDS",
+                "required: a file (known_hosts or public key), a fingerprint as SHA256:..., or a public key; `ssh-keyscan` prints one. Without it, somebody else could answer at the address of the RDS",
             )
         });
     };

@@ -237,3 +237,6 @@ fn offer(rpc: Offer) -> csi::ControllerServiceCapability {
         r#type: Some(Type::Rpc(OfferedRpc { r#type: rpc.into() })),
     }
 }
+
+#[cfg(test)]
+mod tests;

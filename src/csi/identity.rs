@@ -37,11 +37,9 @@ impl Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { driver, ready } = self;
         f.debug_struct("Identity")
-            .field("driver", driver)
-            .field("ready", &ready())
-            .finish()
+            .field("driver", &self.driver)
+            .finish_non_exhaustive()
     }
 }
 

@@ -154,7 +154,7 @@ impl Drop for Observation {
     fn drop(&mut self) {
         if !self.recorded {
             let _entered = self.end(status::CANCELLED);
-            warn!("rpc cancelled by its caller");
+            warn!("rpc dropped before it was answered");
         }
     }
 }
