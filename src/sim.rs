@@ -2,11 +2,14 @@
 
 pub mod admin;
 pub mod backing;
+mod commands;
 mod device;
 pub mod faults;
 pub mod gate;
 pub mod handle;
 pub mod initiator;
+mod lang;
+mod listing;
 pub mod name;
 pub mod observer;
 pub mod options;

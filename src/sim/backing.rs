@@ -73,7 +73,8 @@ impl fmt::Debug for Stamp {
 
 impl From<Stamp> for String {
     fn from(stamp: Stamp) -> Self {
-        stamp.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits: Vec<String> = stamp.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat()
     }
 }
 

@@ -95,8 +95,7 @@ impl Device {
         } else {
             self.log.push(What::PoweredOff);
             let all: Vec<SessionId> = self.target.all().map(|session| session.id).collect();
-            all.into_iter()
-                .for_each(|id| self.end(id, EndReason::PowerOff));
+            self.end_all(all, EndReason::PowerOff);
             self.log.announce(Event::PoweredOff);
         }
     }
@@ -175,6 +174,12 @@ impl Device {
         }
     }
 
+    fn end_all(&mut self, ids: Vec<SessionId>, why: EndReason) {
+        for id in ids {
+            self.end(id, why);
+        }
+    }
+
     /// Ends the sessions that the change of an entry from `before` to its present form ends.
     pub(crate) fn follow_change(&mut self, id: ItemId, before: &Disk) {
         let ids = |device: &Self, keep: &dyn Fn(&Session) -> bool| -> Vec<SessionId> {
@@ -187,20 +192,17 @@ impl Device {
         };
         let Some(after) = self.state.disk(id) else {
             let gone = ids(self, &|_| false);
-            gone.into_iter()
-                .for_each(|id| self.end(id, EndReason::EntryRemoved));
+            self.end_all(gone, EndReason::EntryRemoved);
             return;
         };
         if before.is_served() && !after.is_served() && self.personality.ends_sessions_on_unexport {
             let gone = ids(self, &|_| false);
-            gone.into_iter()
-                .for_each(|id| self.end(id, EndReason::ExportOff));
+            self.end_all(gone, EndReason::ExportOff);
         } else if self.personality.ends_sessions_on_allow_change
             && before.allow_host_name != after.allow_host_name
         {
             let gone = ids(self, &|session| self.allows(after, &session.host_nqn));
-            gone.into_iter()
-                .for_each(|id| self.end(id, EndReason::NotAllowedAnyMore));
+            self.end_all(gone, EndReason::NotAllowedAnyMore);
         }
     }
 

@@ -79,6 +79,8 @@ pub struct Personality {
     /// Columns at the right edge a token may not reach unless it is cut there. Two fits every
     /// recorded listing: tokens ending in column 79 or 80 moved to the next line.
     pub margin: usize,
+    /// A number in groups of three may be wrapped between its groups.
+    pub breaks_digit_groups: bool,
     /// Field names and `parent=none` of older 7.x listings.
     pub old_fields: bool,
     /// `print` shows the names of an export that is off. Recorded listings of RAID entries do not
@@ -174,6 +176,7 @@ impl Personality {
             error_location: false,
             width: 80,
             margin: 2,
+            breaks_digit_groups: false,
             old_fields: false,
             shows_unexported_names: true,
             empty_string_matches: true,

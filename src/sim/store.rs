@@ -90,11 +90,7 @@ impl Storage {
         Ok(Some(state))
     }
 
-    pub(crate) fn make_directories(
-        &self,
-        state: &State,
-        backing: &Backing,
-    ) -> Result<(), OpenError> {
+    pub(crate) fn make_directories(state: &State, backing: &Backing) -> Result<(), OpenError> {
         for (name, _) in state
             .files()
             .filter(|(_, file)| file.kind != FileKind::File)

@@ -7,16 +7,16 @@ use std::fmt;
 
 /// Why the parser refused a whole line. Nothing of such a line is executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParseError {
+pub(crate) struct ParseError {
     /// What is wrong.
-    pub kind: ParseErrorKind,
+    pub(crate) kind: ParseErrorKind,
     /// One-based column of the offending character.
-    pub column: usize,
+    pub(crate) column: usize,
 }
 
 /// The parse errors RouterOS distinguishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParseErrorKind {
+pub(crate) enum ParseErrorKind {
     /// Unknown menu or verb (*seen*).
     BadCommand(String),
     /// Broken quoting, brackets or a newline (*seen*).
@@ -41,7 +41,7 @@ impl fmt::Display for ParseError {
 
 /// A failure while a command runs. The rest of the line is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// An id or slot that does not exist (*seen* in general).
     NoSuchItem,
     /// A verb that needs an item was given nothing usable.

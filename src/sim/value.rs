@@ -165,19 +165,22 @@ impl Value {
             },
             Self::Id(_) | Self::Time(_) => push_quoted(&self.to_string(), out),
             Self::List(values) => {
-                let items = values.iter().map(|value| (None, value));
-                write_items(items, ('[', ']'), style, depth, out);
+                let items: Vec<_> = values.iter().map(|value| (None, value)).collect();
+                write_items(&items, ('[', ']'), style, depth, out);
             }
             Self::Map(pairs) => {
-                let items = pairs.iter().map(|(key, value)| (Some(*key), value));
-                write_items(items, ('{', '}'), style, depth, out);
+                let items: Vec<_> = pairs
+                    .iter()
+                    .map(|(key, value)| (Some(*key), value))
+                    .collect();
+                write_items(&items, ('{', '}'), style, depth, out);
             }
         }
     }
 }
 
-fn write_items<'v>(
-    items: impl Iterator<Item = (Option<&'static str>, &'v Value)>,
+fn write_items(
+    items: &[(Option<&'static str>, &Value)],
     (open, close): (char, char),
     style: JsonStyle,
     depth: usize,
@@ -190,12 +193,10 @@ fn write_items<'v>(
         }
     };
     out.push(open);
-    let mut count = 0;
-    for (key, value) in items {
-        if count > 0 {
+    for (index, (key, value)) in items.iter().enumerate() {
+        if index > 0 {
             out.push(',');
         }
-        count += 1;
         new_line(depth + 1, out);
         if let Some(key) = key {
             push_quoted(key, out);
@@ -203,7 +204,7 @@ fn write_items<'v>(
         }
         value.write_json(style, depth + 1, out);
     }
-    if count > 0 {
+    if !items.is_empty() {
         new_line(depth, out);
     }
     out.push(close);
@@ -246,20 +247,13 @@ pub(crate) fn parse_size(text: &str) -> Option<i64> {
 /// Durations in scripts: `1w2d03:04:05`.
 fn clock_form(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    let mut text = String::new();
-    if days >= 7 {
-        text.push_str(&format!("{}w", days / 7));
-    }
-    if days % 7 > 0 {
-        text.push_str(&format!("{}d", days % 7));
-    }
-    text.push_str(&format!(
-        "{:02}:{:02}:{:02}",
-        hours % 24,
-        minutes % 60,
-        seconds % 60
-    ));
-    text
+    let unit = |count: u64, name| match count {
+        0 => String::new(),
+        _ => format!("{count}{name}"),
+    };
+    let (weeks, days) = (unit(days / 7, "w"), unit(days % 7, "d"));
+    let (hours, minutes, seconds) = (hours % 24, minutes % 60, seconds % 60);
+    format!("{weeks}{days}{hours:02}:{minutes:02}:{seconds:02}")
 }
 
 /// Durations in listings: `1w2d3h4m5s`, units that are zero left out.
@@ -271,14 +265,13 @@ pub(crate) fn unit_form(seconds: u64) -> String {
         (seconds / 60 % 60, 'm'),
         (seconds % 60, 's'),
     ];
-    let text: String = parts
+    let shown: Vec<String> = parts
         .iter()
         .filter(|(n, _)| *n > 0)
         .map(|(n, unit)| format!("{n}{unit}"))
         .collect();
-    if text.is_empty() {
-        "0s".to_owned()
-    } else {
-        text
+    match shown.as_slice() {
+        [] => "0s".to_owned(),
+        shown => shown.concat(),
     }
 }

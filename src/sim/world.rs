@@ -1,6 +1,7 @@
 //! The simulated RDS as others use it: a command channel, a data path and an observer.
 
-use std::collections::BTreeMap;
+mod config;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,47 +12,18 @@ use crate::sim::backing::{Backing, Stamp};
 use crate::sim::device::Device;
 use crate::sim::faults::DeviceFaults;
 use crate::sim::gate::Gate;
-use crate::sim::observer::{Entry, Event, LOG_CAPACITY, What};
+use crate::sim::observer::{Entry, Event, What};
 use crate::sim::personality::{Personality, Policies};
 use crate::sim::run;
 use crate::sim::state::State;
-use crate::sim::state::disk::{Disk, DiskView, Pool};
-use crate::sim::state::file::{FileKind, canonical};
+use crate::sim::state::disk::DiskView;
+use crate::sim::state::file::canonical;
 use crate::sim::store::{OpenError, Storage, Store};
 use crate::sim::target::{
     ConnectRefusal, ConnectRequest, EndReason, Overlap, Replay, Session, SessionGone, SessionId,
 };
 
-/// A new device.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// What kind of device.
-    pub personality: Personality,
-    /// `/system/identity`.
-    pub identity: String,
-    /// Its pools.
-    pub pools: Vec<PoolConfig>,
-    /// Users and what they may do; a user not named here may do everything, since letting users
-    /// in is the business of the SSH side.
-    pub users: BTreeMap<String, Policies>,
-    /// Entries the observer keeps.
-    pub log_capacity: usize,
-}
-
-/// A pool: a RAID entry with a mounted file system.
-#[derive(Debug, Clone)]
-pub struct PoolConfig {
-    /// Slot and mount point.
-    pub name: String,
-    /// `btrfs` or `xfs`.
-    pub fs: String,
-    /// Bytes.
-    pub size: u64,
-    /// Free bytes at the start.
-    pub free: u64,
-    /// Directories in it, relative to the mount point.
-    pub directories: Vec<String>,
-}
+pub use crate::sim::world::config::{Config, PoolConfig};
 
 /// What an exec request answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,59 +57,6 @@ pub struct World {
     gate: Mutex<Option<Arc<dyn Gate>>>,
     lines: AtomicU64,
     store: Option<Store>,
-}
-
-// === impl Config ===
-
-impl Default for Config {
-    fn default() -> Self {
-        // The size and free space recorded on an RDS with a RAID6 btrfs pool.
-        let pool = PoolConfig {
-            name: "storage-pool".to_owned(),
-            fs: "btrfs".to_owned(),
-            size: 7_681_574_174_720,
-            free: 7_301_927_047_168,
-            directories: vec!["metal-csi".to_owned()],
-        };
-        Self {
-            personality: Personality::default(),
-            identity: "rds-sim".to_owned(),
-            pools: vec![pool],
-            users: BTreeMap::new(),
-            log_capacity: LOG_CAPACITY,
-        }
-    }
-}
-
-impl Config {
-    /// A default device of this kind.
-    pub fn of(personality: Personality) -> Self {
-        Self {
-            personality,
-            ..Self::default()
-        }
-    }
-
-    fn state(&self, now: u64) -> State {
-        let mut state = State::default();
-        state.identity.clone_from(&self.identity);
-        for pool in &self.pools {
-            let mut disk = Disk::new(pool.name.clone(), None, pool.size);
-            disk.pool = Some(Pool {
-                mount_point: pool.name.clone(),
-                fs: pool.fs.clone(),
-                elsewhere: pool.size.saturating_sub(pool.free),
-                used: 0,
-            });
-            state.add_disk(disk);
-            state.add_directory(&pool.name, FileKind::Root, now);
-            for directory in &pool.directories {
-                let name = format!("{}/{directory}", pool.name);
-                state.add_directory(&name, FileKind::Directory, now);
-            }
-        }
-        state
-    }
 }
 
 // === impl World ===
@@ -174,7 +93,7 @@ impl World {
         );
         let loaded = storage.load()?;
         device.state = loaded.unwrap_or_else(|| config.state(device.unix_now()));
-        storage.make_directories(&device.state, &device.backing)?;
+        Storage::make_directories(&device.state, &device.backing)?;
         device.users = config.users;
         Ok(Arc::new(Self::around(device, Store::new(storage))))
     }
