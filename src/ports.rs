@@ -1,1 +1,117 @@
-//! ports
+//! What the services need from the outside, in domain types only.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::domain::error::Error;
+use crate::domain::file::{BackingFile, Directory};
+use crate::domain::grant::FencingMode;
+use crate::domain::id::VolumeId;
+use crate::domain::leadership::{BootTime, Permit};
+use crate::domain::names::Names;
+use crate::domain::volume::{Entry, NewVolume, PoolSpace, Remains};
+
+/// The storage appliance, as a set of registers and files.
+///
+/// # Guarantees
+/// Every mutation is one conditional command line whose reply carries the read-back: the returned
+/// entry is the truth after the command, whether its condition held or not.
+///
+/// # Errors
+/// `Effect::Unknown` if the line was (or may have been) sent and no complete reply came: it may
+/// still take effect, now or later. `Effect::None` if nothing was sent, or the device refused.
+///
+/// # Cancellation
+/// Dropping a future neither stops a line on its way nor lets its reply reach another caller.
+#[async_trait]
+pub trait Backend: Debug + Send + Sync {
+    /// Counts the restarts of the device that were noticed, doubtful ones included. A connection
+    /// serves its first command only after it has been compared with what was known before.
+    fn incarnation(&self) -> u64;
+
+    /// Waits until the incarnation differs from `known`.
+    async fn restarted(&self, known: u64);
+
+    /// What the device can enforce; asks it by means of a throw-away entry in `base`.
+    async fn probe_fencing(&self, permit: Permit, base: &Directory) -> Result<FencingMode, Error>;
+
+    /// One disk entry, or none.
+    async fn read(&self, id: &VolumeId) -> Result<Option<Entry>, Error>;
+
+    /// Every disk entry whose slot is the id of a volume, in order of id.
+    async fn list(&self) -> Result<Vec<Entry>, Error>;
+
+    /// Adds the entry unless its slot is taken.
+    async fn create(&self, permit: Permit, new: &NewVolume) -> Result<Option<Entry>, Error>;
+
+    /// Prepare, cut, open: `pair` over `free`, if the entry still has exactly those names and is
+    /// not exported.
+    async fn grant(
+        &self,
+        permit: Permit,
+        id: &VolumeId,
+        free: &Names,
+        pair: &Names,
+    ) -> Result<Option<Entry>, Error>;
+
+    /// Cut and free: `fresh` over `held`, if the entry still has exactly those names.
+    async fn revoke(
+        &self,
+        permit: Permit,
+        id: &VolumeId,
+        held: &Names,
+        fresh: &Names,
+    ) -> Result<Option<Entry>, Error>;
+
+    /// Cut and open under the same pair.
+    async fn reopen(
+        &self,
+        permit: Permit,
+        id: &VolumeId,
+        pair: &Names,
+    ) -> Result<Option<Entry>, Error>;
+
+    /// Writes a pair that its node was told and the register lost: subsystem name over the free one,
+    /// then host name, so that a half-late line leaves names that nobody knows; then cut and open.
+    async fn remake(
+        &self,
+        permit: Permit,
+        id: &VolumeId,
+        free: &Names,
+        pair: &Names,
+    ) -> Result<Option<Entry>, Error>;
+
+    /// Grows the volume, if it is smaller than `size`.
+    async fn grow(&self, permit: Permit, id: &VolumeId, size: u64) -> Result<Option<Entry>, Error>;
+
+    /// Removes the entry, if it is not exported and has exactly the names `free`, then reads entry
+    /// and backing files.
+    async fn remove(&self, permit: Permit, id: &VolumeId, free: &Names) -> Result<Remains, Error>;
+
+    /// What is left of a volume: its entry and its backing files, wherever they lie.
+    async fn remains(&self, id: &VolumeId) -> Result<Remains, Error>;
+
+    /// Removes these backing files, then reads again.
+    async fn remove_files(
+        &self,
+        permit: Permit,
+        id: &VolumeId,
+        files: &[BackingFile],
+    ) -> Result<Remains, Error>;
+
+    /// Room in the pool that holds `directory`.
+    async fn space(&self, directory: &Directory) -> Result<PoolSpace, Error>;
+}
+
+/// Time and chance.
+pub trait Clock: Debug + Send + Sync {
+    /// Now, on CLOCK_BOOTTIME.
+    fn boot(&self) -> BootTime;
+
+    /// Now, in seconds since 1970: for names that people read, never compared.
+    fn unix_seconds(&self) -> u64;
+
+    /// 64 bits that nobody can guess.
+    fn random(&self) -> u64;
+}

@@ -1,7 +1,9 @@
-//! The RouterOS adapter: typed command lines out, tolerant readers back.
+//! The RouterOS adapter: typed command lines out, tolerant readers back, over SSH.
 
 pub mod answer;
+pub mod backend;
 pub mod command;
+mod device;
 pub mod entry;
 pub mod error;
 pub mod file;
@@ -13,5 +15,6 @@ pub mod record;
 pub mod refusal;
 pub mod reply;
 pub mod text;
+pub mod transport;
 pub mod value;
 pub mod version;

@@ -1,1 +1,122 @@
-//! service
+//! Use-cases: what each CSI call does, over ports, in domain types.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use crate::domain::error::Error;
+use crate::domain::file::Directory;
+use crate::domain::id::{ClusterId, NodeId, VolumeId};
+use crate::ports::{Backend, Clock};
+use crate::service::inflight::Inflight;
+use crate::service::ledger::Ledger;
+use crate::service::term::Terms;
+
+mod inflight;
+mod inspect;
+mod ledger;
+mod provision;
+mod publish;
+mod rebuild;
+mod registers;
+mod term;
+
+pub use inspect::{Page, Room, Status};
+pub use provision::{CreateVolume, Created};
+pub use publish::PublishVolume;
+
+/// What the services are told by configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose volumes these are.
+    pub cluster: ClusterId,
+    /// Backing files lie here or below.
+    pub base: Directory,
+    /// `rdsAddress` of contexts.
+    pub rds_address: String,
+    /// `nvmeAddress` where a StorageClass names none.
+    pub nvme_address: IpAddr,
+    /// How long a revoke must have stood before another node is let in. Kernel targets end their
+    /// sessions within 0.3 s of the export going off.
+    pub revoke_settle: Duration,
+    /// If given, any other node does not exist.
+    pub allowed_nodes: Option<Vec<NodeId>>,
+}
+
+/// The use-cases of the controller. Clones share one state.
+#[derive(Debug, Clone)]
+pub struct Volumes(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    backend: Arc<dyn Backend>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    terms: Terms,
+    ledger: Ledger,
+    inflight: Inflight,
+}
+
+impl Volumes {
+    /// Builds the services; they answer UNAVAILABLE until [`Volumes::run`] has read the RDS once.
+    pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self(Arc::new(State {
+            terms: Terms::new(Arc::clone(&backend), Arc::clone(&clock)),
+            backend,
+            clock,
+            settings,
+            ledger: Ledger::default(),
+            inflight: Inflight::default(),
+        }))
+    }
+
+    /// Reads the RDS at start and after every restart of it. Never ends by itself.
+    pub async fn run(&self) {
+        rebuild::run(&self.0).await;
+    }
+
+    /// Whether calls are served now: the answer to Probe.
+    pub fn ready(&self) -> bool {
+        self.0.terms.current().is_ok()
+    }
+
+    /// Runs one operation on one volume after those that asked before it.
+    ///
+    /// A caller that goes away while it waits is forgotten. Once the operation runs it is carried
+    /// through, whether anybody waits for it or not: what was begun on the RDS is also recorded.
+    async fn exclusively<T, F>(
+        &self,
+        id: &VolumeId,
+        operation: &'static str,
+        work: impl FnOnce(Arc<State>) -> F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let turn = self
+            .0
+            .inflight
+            .enter(id, operation)
+            .instrument(tracing::info_span!("volume.wait", volume.id = %id))
+            .await?;
+        let work = work(Arc::clone(&self.0));
+        let carried = tokio::spawn(
+            async move {
+                let _turn = turn;
+                work.await
+            }
+            .instrument(tracing::info_span!(
+                "volume.operation",
+                operation,
+                volume.id = %id,
+                lease.epoch = ?self.0.terms.current().map(|term| term.epoch()).ok(),
+            )),
+        );
+        carried.await.unwrap_or_else(|failure| {
+            Err(Error::bug(format!("{operation} of {id} broke off")).because(failure))
+        })
+    }
+}

@@ -24,8 +24,8 @@ pub enum Read {
     Pool(MountPoint),
     /// One file by its exact name.
     File(BackingFile),
-    /// The files whose name begins so.
-    Files(Prefix),
+    /// The files, in whatever directory, whose name begins with this slot and a dot.
+    BackingFiles(Slot),
     /// The RouterOS version.
     Version,
     /// Time since the device started.
@@ -146,6 +146,15 @@ impl Term {
             key,
             test: Test::Below,
             operand: Operand::Number(bytes),
+        }
+    }
+
+    /// The backing files of a slot. Of the characters of a slot only the dot is a regex operator.
+    pub(super) fn backing_files(slot: &Slot) -> Self {
+        Self {
+            key: crate::rds::property::NAME,
+            test: Test::Matches,
+            operand: Operand::Text(format!("/{}\\.", slot.as_str().replace('.', "\\."))),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct DiskEntry {
     pub mount_point: Option<String>,
     /// Whether its filesystem is mounted on the device.
     pub mounted: bool,
+    /// Whether it is switched off, and with it its export.
+    pub disabled: bool,
     /// Filesystem found on it.
     pub filesystem: Option<String>,
     /// Health, of a RAID.
@@ -87,6 +89,7 @@ impl TryFrom<&Record> for DiskEntry {
                 .nonempty(property::MOUNT_POINT)
                 .map(|path| path.trim_start_matches('/').to_owned()),
             mounted: record.boolean(property::MOUNTED)?.unwrap_or(false),
+            disabled: record.boolean(property::DISABLED)?.unwrap_or(false),
             filesystem: record
                 .nonempty(property::FILESYSTEM)
                 .filter(|name| name != "-"),

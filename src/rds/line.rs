@@ -18,7 +18,7 @@ use crate::rds::error::LineError;
 use crate::rds::value::Nonce;
 
 pub use crate::rds::line::grant::{PublishLine, RemakeLine, ReopenLine, RevokeLine};
-pub use crate::rds::line::volume::{CreateLine, ProbeLine, RemoveEntryLine};
+pub use crate::rds::line::volume::{CreateLine, MAX_FILES, ProbeLine, RemoveEntryLine};
 
 /// Longest line sent. RouterOS has a command buffer of unpublished size. The longest line is a
 /// re-make: three NQNs of at most 223 bytes, a slot of at most 64 and about 1080 bytes of commands,

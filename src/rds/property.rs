@@ -22,6 +22,8 @@ pub(super) const FILESYSTEM: &str = "fs";
 pub(super) const STATE: &str = "state";
 /// Set when the filesystem is mounted: a flag in text form, a key in JSON.
 pub(super) const MOUNTED: &str = "mounted";
+/// Set when the entry is switched off: a flag in text form, a key in JSON.
+pub(super) const DISABLED: &str = "disabled";
 /// Operator's remark.
 pub(super) const COMMENT: &str = "comment";
 /// Whether the disk is offered over NVMe/TCP.

@@ -10,7 +10,11 @@ use crate::rds::line::grant::{
 use crate::rds::line::{Line, MAX_READS};
 use crate::rds::names::Names;
 use crate::rds::property;
-use crate::rds::value::{BackingFile, DeviceName, MAX_NEW_SLOT, Prefix, Slot};
+use crate::rds::value::{BackingFile, DeviceName, MAX_NEW_SLOT, Slot};
+
+/// Most files removed by one line: 4 paths of 200 bytes and 32 of command each leave half of a line
+/// for the read-back.
+pub const MAX_FILES: usize = 4;
 
 /// What the creation of a volume needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +42,6 @@ pub struct RemoveEntryLine {
     pub slot: Slot,
     /// Its Free names: unique to this incarnation of the volume.
     pub names: Names,
-    /// Beginning of the names of its backing files.
-    pub files: Prefix,
     /// How to read back.
     pub form: ReadForm,
 }
@@ -96,28 +98,28 @@ impl Line {
     /// Removes the entry if it has exactly these names and is not exported; reads the entry and the
     /// files. RouterOS keeps the backing file.
     pub fn remove_entry(line: &RemoveEntryLine) -> Self {
-        let RemoveEntryLine {
-            slot,
-            names,
-            files,
-            form,
-        } = line;
+        let RemoveEntryLine { slot, names, form } = line;
         let steps = vec![declare_slot(slot), remove_named(names)];
-        let files = list(Menu::File, Term::begins(property::NAME, files), *form);
+        let files = list(Menu::File, Term::backing_files(slot), *form);
         Self::new(
             "remove-entry",
             vec![Section::Silent(steps), read_back(*form), files],
         )
     }
 
-    /// Removes one file by its exact name, which carries the creation nonce; reads it back.
-    pub fn remove_file(file: &BackingFile, form: ReadForm) -> Self {
-        let steps = vec![Step::Remove {
+    /// Removes files by their exact names, which carry the creation nonce; reads entry and files.
+    /// The caller sees to it that the line does not grow too long: [`MAX_FILES`] at a time.
+    pub fn remove_files(slot: &Slot, files: &[BackingFile], form: ReadForm) -> Self {
+        let remove = files.iter().map(|file| Step::Remove {
             menu: Menu::File,
             when: vec![file_is(file)],
-        }];
-        let read = list(Menu::File, file_is(file), form);
-        Self::new("remove-file", vec![Section::Silent(steps), read])
+        });
+        let steps = std::iter::once(declare_slot(slot)).chain(remove).collect();
+        let files = list(Menu::File, Term::backing_files(slot), form);
+        Self::new(
+            "remove-files",
+            vec![Section::Silent(steps), read_back(form), files],
+        )
     }
 
     /// Sets the size if it is smaller now, read back. A late one never shrinks.
@@ -144,7 +146,7 @@ impl Line {
     ///
     /// The three reads tell whether names are printed while not exported, whether a condition can
     /// compare them (also with an empty name) and whether they can be changed. An error on the way
-    /// skips the removal: the caller then sends [`Line::remove_entry`] and [`Line::remove_file`].
+    /// skips the removal: the caller then sends [`Line::remove_entry`] and [`Line::remove_files`].
     ///
     /// # Errors
     /// [`LineError::MixedNames`], [`LineError::SlotTooLong`], [`LineError::Size`].
@@ -278,7 +280,7 @@ fn query(read: &Read, form: ReadForm) -> Section {
             )
         }
         Read::File(file) => list(Menu::File, file_is(file), form),
-        Read::Files(prefix) => list(Menu::File, Term::begins(property::NAME, prefix), form),
+        Read::BackingFiles(slot) => list(Menu::File, Term::backing_files(slot), form),
         Read::Version => get("/system/resource", "version"),
         Read::Uptime => get("/system/resource", "uptime"),
         Read::Identity => get("/system/identity", "name"),

@@ -1,0 +1,305 @@
+//! ControllerPublishVolume and ControllerUnpublishVolume: read, decide, act, read back, answer.
+
+use std::sync::Arc;
+
+use crate::domain::access::Access;
+use crate::domain::context::{Portal, PublishContext};
+use crate::domain::error::{Effect, Error, Kind};
+use crate::domain::grant::{Foreign, Pair, Register};
+use crate::domain::id::{NodeId, VolumeId};
+use crate::domain::names::NodeLabel;
+use crate::domain::publish::{self, Publish, Unpublish};
+use crate::service::ledger::Told;
+use crate::service::registers::{After, View, Work, not_found};
+use crate::service::{State, Volumes};
+
+/// Steps that one call may take before it gives up on a register that changes under its hands.
+/// The longest way in order is: read, revoke a stray, grant with a lost reply, read, re-open. Twice
+/// that leaves room for one more lost reply.
+const MAX_STEPS: usize = 10;
+
+/// ControllerPublishVolume, read.
+#[derive(Debug)]
+pub struct PublishVolume {
+    /// What; `None` is an id that is never ours, so there is no such volume.
+    pub id: Option<VolumeId>,
+    /// Where.
+    pub node: NodeId,
+    /// How.
+    pub access: Access,
+    /// Where nodes connect, from volume_context.
+    pub portal: Portal,
+}
+
+impl Volumes {
+    /// Lets exactly one node connect; answers with the names it must use.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown volume or node, `AttachedElsewhere` naming the holder,
+    /// `Incompatible` if the node holds it in another way, `InUse` for names that are not ours.
+    pub async fn publish(&self, request: PublishVolume) -> Result<PublishContext, Error> {
+        let known = self.0.settings.allowed_nodes.as_ref();
+        if known.is_some_and(|nodes| !nodes.contains(&request.node)) {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("there is no node {}", request.node),
+            ));
+        }
+        let id = request.id.clone().ok_or_else(|| not_found("of that id"))?;
+        self.exclusively(&id.clone(), "publish", |state| async move {
+            Publishing {
+                work: Work::begin(&state, &id)?,
+                label: NodeLabel::of(&request.node),
+                request,
+            }
+            .run()
+            .await
+        })
+        .await
+    }
+
+    /// Takes a volume from a node, or from whichever node holds it. Done when it reads back free.
+    ///
+    /// # Errors
+    /// Any error while the revoke is unproven: the volume may only move when the node is out.
+    pub async fn unpublish(&self, id: Option<VolumeId>, node: Option<NodeId>) -> Result<(), Error> {
+        let Some(id) = id else { return Ok(()) };
+        self.exclusively(&id.clone(), "unpublish", |state| async move {
+            unpublish(&state, &id, node.as_ref().map(NodeLabel::of).as_ref()).await
+        })
+        .await
+    }
+}
+
+struct Publishing {
+    work: Work,
+    label: NodeLabel,
+    request: PublishVolume,
+}
+
+impl Publishing {
+    async fn run(&self) -> Result<PublishContext, Error> {
+        let mut view: Option<View> = None;
+        let mut lost = None;
+        for _ in 0..MAX_STEPS {
+            let (register, fresh) = match (&view, self.work.expectation()) {
+                (Some(view), _) => (view.register.clone(), true),
+                // Worth a try without reading: if the names are not what was last seen, the line
+                // changes nothing and its own read-back tells what they are.
+                (None, Some(free @ Register::Free(_))) => (free, false),
+                (None, Some(_) | None) => {
+                    view = Some(self.read().await?);
+                    continue;
+                }
+            };
+            let told = fresh && self.work.is_told(&self.work.memory(), &register);
+            let after = match self.decide(&register, told) {
+                Publish::Grant(free) => {
+                    self.work.settle(&self.label).await;
+                    let (pair, after) = self.work.grant(&self.request.node, &free).await?;
+                    if let Some(view) = holding(&after, &pair) {
+                        return self.answer(view, pair);
+                    }
+                    after
+                }
+                Publish::AsItStands(pair) => {
+                    let view = view.as_ref().ok_or_else(unread)?;
+                    return self.answer(view, pair);
+                }
+                Publish::Reopen(pair) => {
+                    let after = self.work.reopen(&pair).await?;
+                    if let Some(view) = holding(&after, &pair) {
+                        return self.answer(view, pair);
+                    }
+                    after
+                }
+                Publish::RevokeFirst(names) => self.work.revoke(&names).await?,
+                Publish::HeldBy(pair) => return Err(self.held_by(&pair)),
+                Publish::Untouchable(why) => return Err(self.untouchable(why)),
+            };
+            view = match after {
+                After::View(view) => Some(*view),
+                After::Gone => return Err(self.work.not_found()),
+                After::Unknown(error) => {
+                    lost = Some(error);
+                    None
+                }
+            };
+        }
+        Err(gave_up("publish", &self.work.id, lost))
+    }
+
+    fn decide(&self, register: &Register, told: bool) -> Publish {
+        let decided = publish::publish(register, &self.label, told);
+        decision("publish", register, told, decided.as_str());
+        decided
+    }
+
+    async fn read(&self) -> Result<View, Error> {
+        self.work
+            .read_ours()
+            .await?
+            .ok_or_else(|| self.work.not_found())
+    }
+
+    /// The one place that tells a node its names.
+    fn answer(&self, view: &View, pair: Pair) -> Result<PublishContext, Error> {
+        let access = self.request.access.clone();
+        let memory = self.work.memory();
+        if let Some(told) = &memory.told
+            && told.pair.tail == pair.tail
+            && told.access.as_ref().is_some_and(|before| before != &access)
+        {
+            return Err(Error::new(
+                Kind::Incompatible,
+                format!(
+                    "volume {} is published to {} in another way than asked now; unpublish it first",
+                    self.work.id, self.request.node
+                ),
+            ));
+        }
+        let settings = &self.work.state.settings;
+        let portal = self.request.portal;
+        let context = PublishContext {
+            address: portal.address.unwrap_or(settings.nvme_address),
+            port: view.entry.port,
+            subsystem: pair.names.subsystem.clone().unwrap_or_default(),
+            host: pair.names.host.clone(),
+            fs_type: access.fs_type(),
+        };
+        let from = self.work.state.clock.boot();
+        self.work.tell(Told {
+            pair,
+            from,
+            access: Some(access),
+        })?;
+        Ok(context)
+    }
+
+    fn held_by(&self, pair: &Pair) -> Error {
+        Error::new(
+            Kind::AttachedElsewhere,
+            format!(
+                "volume {} is attached to node {} (since unix time {}, epoch {}); it can be attached to {} once it is detached there",
+                self.work.id,
+                pair.node,
+                pair.tail.unix_seconds,
+                pair.tail.epoch.digits(),
+                self.request.node
+            ),
+        )
+    }
+
+    fn untouchable(&self, why: Foreign) -> Error {
+        Error::new(
+            Kind::InUse,
+            format!(
+                "volume {} cannot be attached: {}",
+                self.work.id,
+                explain(why)
+            ),
+        )
+    }
+}
+
+async fn unpublish(
+    state: &Arc<State>,
+    id: &VolumeId,
+    node: Option<&NodeLabel>,
+) -> Result<(), Error> {
+    let work = Work::begin(state, id)?;
+    // A grant that was last seen with this node is revoked without reading first; anything else is
+    // not worth believing.
+    let mut register = work.expectation().filter(|seen| {
+        matches!(publish::unpublish(seen, node), Unpublish::Revoke(_)) && seen.pair().is_some()
+    });
+    let mut lost = None;
+    for _ in 0..MAX_STEPS {
+        let current = match register.take() {
+            Some(register) => register,
+            None => match work.read().await? {
+                None => return Ok(()),
+                Some(entry)
+                    if entry
+                        .prove_ours(&work.term.scheme, &state.settings.base)
+                        .is_err() =>
+                {
+                    return Ok(());
+                }
+                Some(entry) => work.view(entry)?.register,
+            },
+        };
+        let decided = publish::unpublish(&current, node);
+        decision("unpublish", &current, false, decided.as_str());
+        let after = match decided {
+            Unpublish::Nothing => return work.term.check(),
+            Unpublish::Unprovable(why) => {
+                let context = format!("volume {id} cannot be detached: {}", explain(why));
+                return Err(Error::new(Kind::InUse, context));
+            }
+            Unpublish::Revoke(names) => work.revoke(&names).await?,
+        };
+        match after {
+            After::Gone => return Ok(()),
+            After::View(view) if matches!(view.register, Register::Free(_)) => {
+                state.ledger.untell(id);
+                return work.term.check();
+            }
+            After::View(view) => register = Some(view.register),
+            After::Unknown(error) => lost = Some(error),
+        }
+    }
+    Err(gave_up("unpublish", id, lost))
+}
+
+/// A span of no length: it puts the decision into the trace, between the reads it rests on and the
+/// commands it leads to.
+fn decision(operation: &'static str, register: &Register, told: bool, decided: &'static str) {
+    tracing::info_span!(
+        "decision",
+        operation,
+        register = register.as_str(),
+        told,
+        decided
+    )
+    .in_scope(|| tracing::debug!("decided"));
+}
+
+/// The read-back, if it shows `pair` granted: the only thing that makes a publish succeed.
+fn holding<'a>(after: &'a After, pair: &Pair) -> Option<&'a View> {
+    match after {
+        After::View(view) if view.register == Register::Granted(pair.clone()) => Some(view),
+        After::View(_) | After::Gone | After::Unknown(_) => None,
+    }
+}
+
+fn unread() -> Error {
+    Error::bug("a grant was about to be answered from memory")
+}
+
+fn gave_up(operation: &str, id: &VolumeId, lost: Option<Error>) -> Error {
+    let context = format!(
+        "{operation} of {id}: the names on the RDS kept changing, or replies kept getting lost; retry later"
+    );
+    match lost {
+        Some(cause) if cause.effect() == Effect::Unknown => {
+            Error::unknown(cause.kind(), context).because(cause)
+        }
+        Some(_) | None => Error::new(Kind::Busy, context),
+    }
+}
+
+/// What an operator should know about names that are not ours.
+pub(super) fn explain(why: Foreign) -> &'static str {
+    match why {
+        Foreign::OtherCluster => {
+            "its names on the RDS belong to another cluster; check --cluster-id, or detach it there"
+        }
+        Foreign::Wildcard => {
+            "it is exported to any host (as the Go driver does, or by hand), so nobody can say who uses it; when no machine does, set nvme-tcp-export=no and names of this driver on the RDS"
+        }
+        Foreign::Unreadable => {
+            "its names on the RDS are none of this driver, so nobody can say who holds it; compare /disk print detail with docs/operations.md"
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Reading the whole RDS before anything is served: at start, and after every restart of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{Instrument, info, warn};
+
+use crate::domain::error::{Error, Kind};
+use crate::domain::grant::{FencingMode, Pair, Register, Scheme};
+use crate::domain::id::VolumeId;
+use crate::domain::leadership::{Epoch, Leadership};
+use crate::domain::volume::Entry;
+use crate::service::State;
+use crate::service::ledger::{Facts, Memory, Told};
+use crate::service::publish::explain;
+use crate::service::registers::{After, Work};
+
+/// Between two tries to read the RDS. The pool below reconnects with its own back-off; this only
+/// keeps a device that refuses from being asked in a tight loop.
+const RETRY: Duration = Duration::from_secs(1);
+/// Steps to bring back one grant that the RDS lost: revoke, re-make, and each once more.
+const MAX_STEPS: usize = 4;
+
+/// A register that is not what this process last knew: the RDS came back with an older state.
+#[derive(Debug, PartialEq, Eq)]
+enum Loss {
+    /// This pair, which its node was told, must come back: the node goes on using it.
+    Told(Pair),
+    /// Whatever stands there is out of date: a node that it names may still have writes queued that
+    /// were issued before another node's.
+    Stale,
+}
+
+/// Reads at start and after every restart, for ever.
+pub(super) async fn run(state: &Arc<State>) {
+    loop {
+        let incarnation = state.backend.incarnation();
+        let span = tracing::info_span!("rebuild", incarnation, outcome = tracing::field::Empty);
+        match rebuild(state, incarnation).instrument(span.clone()).await {
+            Ok(()) => {
+                span.record("outcome", "done");
+                state.backend.restarted(incarnation).await;
+                state.terms.end();
+                warn!("the RDS restarted, or may have; nothing is served until it is read again");
+            }
+            Err(error) => {
+                span.record("outcome", "failed");
+                warn!(
+                    ?error,
+                    "the RDS could not be read; nothing is served until it is"
+                );
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// One reading: what the device can enforce, every register, the epoch above all that left a mark.
+async fn rebuild(state: &Arc<State>, incarnation: u64) -> Result<(), Error> {
+    // Nobody else leads a standalone RDS, so these permits need no term yet.
+    let reading = Leadership::standalone(Epoch::ZERO);
+    let permit = reading.permit(state.clock.boot())?;
+    let mode = state
+        .backend
+        .probe_fencing(permit, &state.settings.base)
+        .await?;
+    if mode == FencingMode::Controller {
+        return Err(Error::new(
+            Kind::Misconfigured,
+            "this RDS can neither change subsystem names nor restrict hosts, so it cannot keep a second node out; a standalone controller does not serve it (update RouterOS)",
+        ));
+    }
+    let scheme = Scheme {
+        mode,
+        cluster: state.settings.cluster.tag(),
+    };
+    let entries = state.backend.list().await?;
+    let epoch = entries
+        .iter()
+        .map(|entry| scheme.epoch_in(&entry.id, &entry.names))
+        .max()
+        .unwrap_or(Epoch::ZERO)
+        .next();
+    let lost = remember(state, &scheme, &entries);
+    state
+        .terms
+        .begin(Leadership::standalone(epoch), scheme, incarnation);
+    for (id, loss) in lost {
+        if let Err(error) = repair(state, &id, &loss).await {
+            warn!(volume.id = %id, ?error, "a register that changed over the restart is left alone");
+        }
+    }
+    state.terms.current()?;
+    info!(
+        ?epoch,
+        fencing = mode.as_str(),
+        volumes = entries.len(),
+        "serving"
+    );
+    Ok(())
+}
+
+/// Takes the registers in. Answers the volumes whose register is not what this process last knew.
+fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(VolumeId, Loss)> {
+    let now = state.clock.boot();
+    let mut lost = Vec::new();
+    let mut found = HashSet::new();
+    for entry in entries {
+        let Ok(file) = entry.prove_ours(scheme, &state.settings.base) else {
+            continue;
+        };
+        found.insert(entry.id.clone());
+        let register = entry.register(scheme);
+        let known = state.ledger.memory(&entry.id);
+        state
+            .ledger
+            .observe(&entry.id, Facts { file }, &register, now);
+        match known {
+            Some(memory) => {
+                lost.extend(Loss::between(&memory, &register).map(|loss| (entry.id.clone(), loss)));
+            }
+            // Nobody else leads: after the settling time no line of a former process can be left,
+            // so the node that stands there is the one that was told.
+            None => {
+                if let Some(pair) = register.pair() {
+                    let from = now.after(state.settings.revoke_settle);
+                    let told = Told {
+                        pair: pair.clone(),
+                        from,
+                        access: None,
+                    };
+                    state.ledger.tell(&entry.id, told);
+                }
+            }
+        }
+    }
+    state.ledger.retain(|id| found.contains(id));
+    lost
+}
+
+// === impl Loss ===
+
+impl Loss {
+    fn between(memory: &Memory, register: &Register) -> Option<Self> {
+        let told = memory.told.as_ref().map(|told| &told.pair);
+        match (&memory.seen, told) {
+            (Some(seen), _) if seen.names() == register.names() => None,
+            (Some(_), Some(told)) => Some(Self::Told(told.clone())),
+            (Some(_), None) => Some(Self::Stale),
+            // The last command's outcome is unknown. Its caller will ask again, so nothing is
+            // brought back; but a pair that is not the one last told is out of date.
+            (None, Some(told)) => register
+                .pair()
+                .is_some_and(|pair| pair.tail != told.tail)
+                .then_some(Self::Stale),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Brings one register back to what this process last knew.
+async fn repair(state: &Arc<State>, id: &VolumeId, loss: &Loss) -> Result<(), Error> {
+    let _turn = state.inflight.enter(id, "repair").await?;
+    let work = Work::begin(state, id)?;
+    for _ in 0..MAX_STEPS {
+        let Some(view) = work.read_ours().await? else {
+            return Ok(());
+        };
+        let after = match (&view.register, loss) {
+            (Register::Granted(pair), Loss::Told(told)) if pair == told => return Ok(()),
+            (Register::Prepared(pair), Loss::Told(told)) if pair == told => {
+                work.reopen(pair).await?
+            }
+            (Register::Free(free), Loss::Told(told)) => {
+                warn!(volume.id = %id, node = %told.node, "re-making a grant that the RDS lost");
+                work.remake(free, told).await?
+            }
+            (Register::Free(_), Loss::Stale) => return Ok(()),
+            (Register::Granted(_) | Register::Prepared(_) | Register::Stray(_), _) => {
+                warn!(volume.id = %id, "revoking a grant that is out of date");
+                work.revoke(view.register.names()).await?
+            }
+            (Register::Foreign { why, .. }, _) => {
+                return Err(Error::new(Kind::InUse, explain(*why)));
+            }
+        };
+        if let After::Unknown(error) = after {
+            warn!(volume.id = %id, ?error, "reading again after a lost reply");
+        }
+    }
+    Err(Error::new(
+        Kind::Busy,
+        format!("the names of {id} kept changing"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grant::Scheme;
+    use crate::domain::id::ClusterId;
+    use crate::domain::leadership::BootTime;
+    use crate::domain::names::Tail;
+
+    fn pair(node: &str, random: u64) -> Pair {
+        let slot = "csi-0123456789abcdef0123456789ab".parse().unwrap();
+        let cluster = "c".parse::<ClusterId>().unwrap().tag();
+        let scheme = Scheme {
+            mode: FencingMode::Pair,
+            cluster,
+        };
+        let tail = Tail {
+            epoch: Epoch::ZERO,
+            unix_seconds: 0,
+            random,
+        };
+        let free = scheme.first_names(&slot, tail);
+        scheme.fresh_pair(&slot, &node.parse().unwrap(), &free, tail)
+    }
+
+    fn memory(seen: Option<Register>, told: Option<Pair>) -> Memory {
+        let from = BootTime::new(Duration::ZERO);
+        let told = told.map(|pair| Told {
+            pair,
+            from,
+            access: None,
+        });
+        Memory {
+            seen,
+            told,
+            ..Memory::default()
+        }
+    }
+
+    #[test]
+    fn a_restored_register_never_outlives_what_was_answered_since() {
+        let (old, new) = (pair("a", 1), pair("b", 2));
+        let granted = |pair: &Pair| Register::Granted(pair.clone());
+        let free = Register::Free(pair("x", 3).names);
+        let rows = [
+            // seen, told, found -> loss
+            (Some(granted(&new)), Some(&new), granted(&new), None),
+            (
+                Some(granted(&new)),
+                Some(&new),
+                granted(&old),
+                Some(Loss::Told(new.clone())),
+            ),
+            (
+                Some(granted(&new)),
+                Some(&new),
+                free.clone(),
+                Some(Loss::Told(new.clone())),
+            ),
+            (Some(free.clone()), None, granted(&old), Some(Loss::Stale)),
+            (Some(free.clone()), None, free.clone(), None),
+            (None, Some(&new), granted(&old), Some(Loss::Stale)),
+            (None, Some(&new), granted(&new), None),
+            (None, Some(&new), free.clone(), None),
+            (None, None, granted(&old), None),
+        ];
+        for (seen, told, found, expected) in rows {
+            let memory = memory(seen, told.cloned());
+            assert_eq!(
+                Loss::between(&memory, &found),
+                expected,
+                "{memory:?} found {found:?}"
+            );
+        }
+    }
+}

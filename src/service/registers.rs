@@ -1,0 +1,237 @@
+//! Reading and changing one volume's register: every step with a permit, every reply remembered.
+
+use std::sync::Arc;
+
+use tracing::{Instrument, debug};
+
+use crate::domain::error::{Effect, Error, Kind};
+use crate::domain::grant::{Pair, Register};
+use crate::domain::id::{NodeId, VolumeId};
+use crate::domain::leadership::Permit;
+use crate::domain::names::{Names, NodeLabel, Tail};
+use crate::domain::volume::Entry;
+use crate::service::State;
+use crate::service::ledger::{Facts, Memory, Told};
+use crate::service::term::Term;
+
+/// Work on one volume in one term. Made inside the volume's turn.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) state: Arc<State>,
+    pub(super) term: Arc<Term>,
+    pub(super) id: VolumeId,
+}
+
+/// A volume of ours as it was read.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) entry: Entry,
+    pub(super) register: Register,
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub(super) enum After {
+    /// Read back in the same reply.
+    View(Box<View>),
+    /// Read back in the same reply: the entry is gone.
+    Gone,
+    /// No complete reply: it may have happened, or may yet happen.
+    Unknown(Error),
+}
+
+impl Work {
+    /// Begins work in the term in force.
+    pub(super) fn begin(state: &Arc<State>, id: &VolumeId) -> Result<Self, Error> {
+        Ok(Self {
+            state: Arc::clone(state),
+            term: state.terms.current()?,
+            id: id.clone(),
+        })
+    }
+
+    /// What is remembered of the volume.
+    pub(super) fn memory(&self) -> Memory {
+        self.state.ledger.memory(&self.id).unwrap_or_default()
+    }
+
+    /// What was last seen, if the volume is known to be ours and nothing is in doubt.
+    pub(super) fn expectation(&self) -> Option<Register> {
+        self.state.ledger.facts(&self.id)?;
+        self.memory().seen
+    }
+
+    /// Reads the entry, whoever it belongs to.
+    pub(super) async fn read(&self) -> Result<Option<Entry>, Error> {
+        let entry = self.state.backend.read(&self.id).await?;
+        self.term.check()?;
+        if entry.is_none() {
+            self.state.ledger.forget(&self.id);
+        }
+        Ok(entry)
+    }
+
+    /// Takes an entry for a volume of ours, and remembers what it says.
+    ///
+    /// # Errors
+    /// `InUse` if it is not provably ours.
+    pub(super) fn view(&self, entry: Entry) -> Result<View, Error> {
+        let file = entry.prove_ours(&self.term.scheme, &self.state.settings.base)?;
+        let register = entry.register(&self.term.scheme);
+        let now = self.state.clock.boot();
+        self.state
+            .ledger
+            .observe(&self.id, Facts { file }, &register, now);
+        Ok(View { entry, register })
+    }
+
+    /// Reads a volume of ours; `None` if there is no such entry.
+    pub(super) async fn read_ours(&self) -> Result<Option<View>, Error> {
+        self.read().await?.map(|entry| self.view(entry)).transpose()
+    }
+
+    /// A fresh tail of this term.
+    pub(super) fn tail(&self) -> Tail {
+        Tail {
+            epoch: self.term.epoch(),
+            unix_seconds: self.state.clock.unix_seconds(),
+            random: self.state.clock.random(),
+        }
+    }
+
+    /// Fresh free names for an entry that now has the names `held`.
+    pub(super) fn fresh_free(&self, held: &Names) -> Names {
+        self.term.scheme.fresh_free(&self.id, held, self.tail())
+    }
+
+    /// Writes a fresh pair for `node` over the names `free`.
+    pub(super) async fn grant(&self, node: &NodeId, free: &Names) -> Result<(Pair, After), Error> {
+        let pair = self
+            .term
+            .scheme
+            .fresh_pair(&self.id, node, free, self.tail());
+        debug!(volume.id = %self.id, node.id = %node, epoch = ?self.term.epoch(), "granting");
+        let permit = self.term.permit()?;
+        let reply = self
+            .state
+            .backend
+            .grant(permit, &self.id, free, &pair.names)
+            .await;
+        Ok((pair, self.after(reply)?))
+    }
+
+    /// Cuts and frees `held`.
+    pub(super) async fn revoke(&self, held: &Names) -> Result<After, Error> {
+        let fresh = self.fresh_free(held);
+        debug!(volume.id = %self.id, epoch = ?self.term.epoch(), "revoking");
+        let permit = self.term.permit()?;
+        let reply = self
+            .state
+            .backend
+            .revoke(permit, &self.id, held, &fresh)
+            .await;
+        self.after(reply)
+    }
+
+    /// Cuts and opens under the same pair.
+    pub(super) async fn reopen(&self, pair: &Pair) -> Result<After, Error> {
+        debug!(volume.id = %self.id, node = %pair.node, "reopening");
+        let permit = self.term.permit()?;
+        let reply = self
+            .state
+            .backend
+            .reopen(permit, &self.id, &pair.names)
+            .await;
+        self.after(reply)
+    }
+
+    /// Writes a told pair that the register lost.
+    pub(super) async fn remake(&self, free: &Names, pair: &Pair) -> Result<After, Error> {
+        debug!(volume.id = %self.id, node = %pair.node, "re-making");
+        let permit = self.term.permit()?;
+        let reply = self
+            .state
+            .backend
+            .remake(permit, &self.id, free, &pair.names)
+            .await;
+        self.after(reply)
+    }
+
+    /// Takes the read-back of a command in, or its lack.
+    pub(super) fn after(&self, reply: Result<Option<Entry>, Error>) -> Result<After, Error> {
+        match reply {
+            Ok(Some(entry)) => Ok(After::View(Box::new(self.view(entry)?))),
+            Ok(None) => {
+                self.state.ledger.forget(&self.id);
+                Ok(After::Gone)
+            }
+            Err(error) => {
+                // A refusal in the middle of a line leaves the steps before it done.
+                self.state.ledger.doubt(&self.id);
+                if error.effect() == Effect::Unknown {
+                    Ok(After::Unknown(error))
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// Whether `node` has been told the pair in `register`.
+    pub(super) fn is_told(&self, memory: &Memory, register: &Register) -> bool {
+        let now = self.state.clock.boot();
+        match (&memory.told, register.pair()) {
+            (Some(told), Some(pair)) => told.covers(pair.tail, now),
+            _ => false,
+        }
+    }
+
+    /// Waits until `node` may be let in: not before a revoke has stood for the settling time,
+    /// unless it was the same node that left.
+    pub(super) async fn settle(&self, node: &NodeLabel) {
+        let Some((who, when)) = self.memory().left else {
+            return;
+        };
+        if who.as_ref() == Some(node) {
+            return;
+        }
+        let ready = when.after(self.state.settings.revoke_settle);
+        let settled = async {
+            loop {
+                let left = self.state.clock.boot().until(ready);
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left).await;
+            }
+        };
+        settled
+            .instrument(tracing::info_span!("settle", volume.id = %self.id))
+            .await;
+    }
+
+    /// Records that a node is about to be told a pair, if the term still runs.
+    pub(super) fn tell(&self, told: Told) -> Result<(), Error> {
+        self.term.check()?;
+        self.state.ledger.tell(&self.id, told);
+        Ok(())
+    }
+
+    /// One permit, for mutations that are not of the register.
+    pub(super) fn permit(&self) -> Result<Permit, Error> {
+        self.term.permit()
+    }
+
+    /// No entry of this name.
+    pub(super) fn not_found(&self) -> Error {
+        not_found(self.id.as_str())
+    }
+}
+
+/// There is no such volume.
+pub(super) fn not_found(id: &str) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("there is no volume {id} on the RDS"),
+    )
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Every gate a change has to pass, in the order of how soon each can fail.
+#
+#   tests/run.sh
+#
+# Needs Rust. With Go as well, the tests against stock Kubernetes tools run too; without it they are
+# skipped by name, or fail when CI=true. The last line is `N passed, N failed, N skipped`; the exit
+# code is 0 only if nothing failed.
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+exec </dev/null
+export CARGO_TERM_COLOR=never
+
+# What testbed/build.sh exits with when this machine cannot build tools at all.
+NO_GO=3
+
+# The tools of the test bed that tests ask for.
+TOOLS=(csi-sanity)
+
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+
+passed=0 failed=0 skipped=0
+timings=()
+
+# step NAME COMMAND...: runs one gate; leaves its exit code in $status.
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    timings+=("$(printf '%6d s  %s (exit code %d)' $((SECONDS - start)) "$name" "$status")")
+}
+
+# gate NAME COMMAND...: a step that has no counts of its own.
+gate() {
+    step "$@"
+    if ((status == 0)); then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+
+# Adds up what the tests said: cargo's `test result:` lines, the `csi-sanity:` lines with the specs
+# of a run, and the `skipped:` lines of tests that returned early and that cargo took for passed.
+count() {
+    local p f s
+    read -r p f s < <(awk '
+        { sub(/\r$/, "") }
+        /^test result: / { p += $4; f += $6; s += $8 }
+        /^csi-sanity: [0-9]+ passed, / { p += $2; f += $4; s += $6 }
+        /^skipped: / { p -= 1; s += 1 }
+        END { print p + 0, f + 0, s + 0 }' "$log")
+    # A build that fails, or a test process that dies, has no line that says so.
+    if ((status != 0 && f == 0)); then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+gate 'format' cargo fmt --check
+gate 'clippy' cargo clippy --all-targets --locked -- -D warnings
+
+step 'tools of the test bed' testbed/build.sh "${TOOLS[@]}"
+if ((status == NO_GO)) && [[ ${CI:-} != true ]]; then
+    printf 'The tests that need these tools are skipped.\n'
+elif ((status != 0)); then
+    failed=$((failed + 1))
+fi
+
+step 'tests' cargo test --locked --no-fail-fast
+count
+
+printf '\n== timings\n'
+printf '%s\n' "${timings[@]}"
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+((failed == 0))

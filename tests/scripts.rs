@@ -1,0 +1,10 @@
+//! The shell scripts of this repository, run with stand-ins for the programs they call.
+
+#![cfg(unix)]
+
+#[path = "scripts/bench.rs"]
+mod bench;
+#[path = "scripts/run.rs"]
+mod run;
+#[path = "scripts/testbed.rs"]
+mod testbed;

@@ -1,0 +1,147 @@
+//! `tests/run.sh` with a stand-in for cargo: the closing line and the exit code tell the truth.
+
+use std::process::Output;
+
+use super::bench::{Bench, stdout};
+
+/// Fails in the subcommand named by `FAKE_CARGO_FAILS`; `test` prints `FAKE_CARGO_OUTPUT`.
+const FAKE_CARGO: &str = r#"#!/bin/sh
+[ "$1" != test ] || printf '%b' "$FAKE_CARGO_OUTPUT"
+[ "$1" != "$FAKE_CARGO_FAILS" ]
+"#;
+
+/// A Go that is not there.
+const NO_GO: &str = "#!/bin/sh\nexit 127\n";
+
+const TWO_BINARIES: &str = "running 3 tests\\n\
+    test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s\\n\
+    test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s\\n";
+
+struct Run<'a> {
+    script: &'a str,
+    fails: &'a str,
+    tests: &'a str,
+    has_tools: bool,
+}
+
+const GREEN: Run<'_> = Run {
+    script: "tests/run.sh",
+    fails: "",
+    tests: TWO_BINARIES,
+    has_tools: true,
+};
+
+fn run(with: &Run<'_>) -> Output {
+    let bench = Bench::new();
+    bench.executable("path/cargo", FAKE_CARGO);
+    bench.executable("path/go", NO_GO);
+    bench.executable("tools/csi-sanity", "#!/bin/sh\n");
+    let mut command = bench.script(with.script);
+    command
+        .env("FAKE_CARGO_FAILS", with.fails)
+        .env("FAKE_CARGO_OUTPUT", with.tests);
+    if with.has_tools {
+        command.env("RDS_CSI_TESTBED_BIN", bench.path("tools"));
+    }
+    command.output().expect("bash runs")
+}
+
+fn check(with: &Run<'_>, closing: &str, code: i32) {
+    let output = run(with);
+    let text = stdout(&output);
+    assert_eq!(text.lines().last(), Some(closing), "{text}");
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    let counts = text.lines().filter(|line| {
+        line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(" passed, ")
+    });
+    assert_eq!(counts.count(), 1, "one line says it: {text}");
+}
+
+#[test]
+fn the_closing_line_adds_up_every_gate() {
+    // Format and clippy count one each.
+    check(&GREEN, "7 passed, 0 failed, 1 skipped", 0);
+    let sanity = format!("{TWO_BINARIES}csi-sanity: 40 passed, 0 failed, 25 skipped\\n");
+    check(
+        &Run {
+            tests: &sanity,
+            ..GREEN
+        },
+        "47 passed, 0 failed, 26 skipped",
+        0,
+    );
+    let early = format!("skipped: csi_sanity: no Go here\\n{TWO_BINARIES}");
+    check(
+        &Run {
+            tests: &early,
+            ..GREEN
+        },
+        "6 passed, 0 failed, 2 skipped",
+        0,
+    );
+}
+
+#[test]
+fn no_failure_is_lost() {
+    check(
+        &Run {
+            fails: "fmt",
+            ..GREEN
+        },
+        "6 passed, 1 failed, 1 skipped",
+        1,
+    );
+    check(
+        &Run {
+            fails: "clippy",
+            ..GREEN
+        },
+        "6 passed, 1 failed, 1 skipped",
+        1,
+    );
+    // A test process that dies reports nothing about itself.
+    check(
+        &Run {
+            fails: "test",
+            ..GREEN
+        },
+        "7 passed, 1 failed, 1 skipped",
+        1,
+    );
+    check(
+        &Run {
+            fails: "test",
+            tests: "",
+            ..GREEN
+        },
+        "2 passed, 1 failed, 0 skipped",
+        1,
+    );
+    let red = TWO_BINARIES.replacen("3 passed; 0 failed", "1 passed; 2 failed", 1);
+    check(
+        &Run {
+            fails: "test",
+            tests: &red,
+            ..GREEN
+        },
+        "5 passed, 2 failed, 1 skipped",
+        1,
+    );
+}
+
+#[test]
+fn a_machine_without_go_passes_here_and_fails_in_ci() {
+    let bare = Run {
+        has_tools: false,
+        ..GREEN
+    };
+    check(&bare, "7 passed, 0 failed, 1 skipped", 0);
+    check(
+        &Run {
+            script: ".ci/run",
+            ..bare
+        },
+        "7 passed, 1 failed, 1 skipped",
+        1,
+    );
+}

@@ -1,0 +1,321 @@
+//! Which module may use which, and which library. Dependencies point inwards only.
+
+use syn::visit::Visit;
+
+use super::names::{Name, module_of, names};
+use super::source::Source;
+
+/// A module at the top of `src`, the modules it may use besides itself, and what it may not name
+/// from outside although our manifest has it.
+struct Layer {
+    module: &'static str,
+    may_use: &'static [&'static str],
+    may_not_name: &'static [&'static str],
+}
+
+const fn layer(
+    module: &'static str,
+    may_use: &'static [&'static str],
+    may_not_name: &'static [&'static str],
+) -> Layer {
+    Layer {
+        module,
+        may_use,
+        may_not_name,
+    }
+}
+
+/// From the inside out. A new edge here is a decision about the design, not a fix for a build.
+/// `sim` shares no code with `rds`: two ends that share a parser agree on its mistakes.
+const LAYERS: [Layer; 13] = [
+    layer("domain", &[], NOT_IN_DOMAIN),
+    layer(
+        "ports",
+        &["domain"],
+        &["axum", "clap", "prost", "russh", "tonic"],
+    ),
+    layer(
+        "service",
+        &["domain", "ports", "task", "telemetry"],
+        &["axum", "clap", "prost", "russh", "tonic"],
+    ),
+    layer(
+        "csi",
+        &["domain", "ports", "proto", "service"],
+        &["axum", "clap", "russh"],
+    ),
+    layer(
+        "rds",
+        &["domain", "ports", "telemetry"],
+        &["axum", "clap", "prost", "tonic"],
+    ),
+    layer("sim", &["task", "telemetry"], &["clap", "prost", "tonic"]),
+    layer("telemetry", &[], &["clap", "prost", "russh"]),
+    layer("task", &[], &["axum", "clap", "prost", "russh", "tonic"]),
+    layer("proto", &[], &["axum", "clap", "russh"]),
+    layer(
+        "cli",
+        &["domain", "telemetry"],
+        &["axum", "prost", "russh", "tonic"],
+    ),
+    layer(
+        "config",
+        &["cli", "domain", "ports", "rds", "telemetry"],
+        &["axum", "prost", "russh", "tonic"],
+    ),
+    layer("controller", BELOW_CONTROLLER, &["clap"]),
+    layer("demo", BELOW_DEMO, &["clap"]),
+];
+
+const BELOW_CONTROLLER: &[&str] = &[
+    "config",
+    "csi",
+    "domain",
+    "ports",
+    "proto",
+    "rds",
+    "service",
+    "task",
+    "telemetry",
+];
+
+const BELOW_DEMO: &[&str] = &[
+    "config",
+    "controller",
+    "csi",
+    "domain",
+    "ports",
+    "proto",
+    "rds",
+    "service",
+    "sim",
+    "task",
+    "telemetry",
+];
+
+/// The domain decides; it does not wait, look at a clock, throw dice or touch the world.
+const NOT_IN_DOMAIN: &[&str] = &[
+    "Instant::now",
+    "SystemTime::now",
+    "async_trait",
+    "axum",
+    "backon",
+    "clap",
+    "futures",
+    "hyper_util",
+    "moka",
+    "prost",
+    "rand",
+    "russh",
+    "rustix",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net::TcpStream",
+    "std::process",
+    "std::thread",
+    "std::time::Instant::now",
+    "std::time::SystemTime::now",
+    "tokio",
+    "tokio_stream",
+    "tokio_util",
+    "tonic",
+    "tracing",
+];
+
+/// What `tonic::Status` offers besides `Code` to choose a code with.
+const STATUS_MAKERS: [&str; 18] = [
+    "aborted",
+    "already_exists",
+    "cancelled",
+    "data_loss",
+    "deadline_exceeded",
+    "failed_precondition",
+    "from_error",
+    "internal",
+    "invalid_argument",
+    "new",
+    "not_found",
+    "ok",
+    "out_of_range",
+    "permission_denied",
+    "resource_exhausted",
+    "unavailable",
+    "unimplemented",
+    "unknown",
+];
+
+pub(crate) fn check(source: &Source) -> Vec<String> {
+    let names = names(source);
+    let mut findings = Vec::new();
+    if names.opaque > 0 {
+        findings.push("imports straight from the crate's root; name each module".to_owned());
+    }
+    let Some(module) = module_of(&source.path).into_iter().next() else {
+        return findings; // A crate root, or a file outside `src`, may use everything.
+    };
+    let Some(layer) = LAYERS.iter().find(|layer| layer.module == module) else {
+        findings.push(format!("`{module}` has no row in the table of layers"));
+        return findings;
+    };
+    for name in &names.all {
+        if let [root, target, ..] = name.as_slice()
+            && root == "crate"
+            && *target != module
+            && !layer.may_use.contains(&target.as_str())
+        {
+            findings.push(format!("`{module}` may not use `{}`", name.join("::")));
+        }
+        if layer
+            .may_not_name
+            .iter()
+            .any(|banned| starts_with(name, banned))
+        {
+            findings.push(format!("`{module}` may not name `{}`", name.join("::")));
+        }
+    }
+    if module == "domain" && waits(source) {
+        findings.push("nothing in `domain` awaits".to_owned());
+    }
+    findings.dedup();
+    findings
+}
+
+/// A gRPC code is a claim about the array; `csi/status.rs` is the only place that makes one.
+pub(crate) fn check_codes(source: &Source) -> Vec<String> {
+    if !source.path.starts_with("src/") || source.path == "src/csi/status.rs" {
+        return Vec::new();
+    }
+    let chooses = |name: &Name| {
+        name.windows(2).any(|pair| match pair {
+            [before, code] if before == "tonic" && code == "Code" => true,
+            [code, _] if code == "Code" => true,
+            [status, maker] => status == "Status" && STATUS_MAKERS.contains(&maker.as_str()),
+            _ => false,
+        })
+    };
+    names(source)
+        .all
+        .iter()
+        .filter(|name| chooses(name))
+        .map(|name| {
+            format!(
+                "`{}` chooses a gRPC code outside csi/status.rs",
+                name.join("::")
+            )
+        })
+        .collect()
+}
+
+fn waits(source: &Source) -> bool {
+    struct Waits(bool);
+    impl<'ast> Visit<'ast> for Waits {
+        fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+            self.0 |= signature.asyncness.is_some();
+        }
+        fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {
+            self.0 = true;
+        }
+    }
+    let mut waits = Waits(false);
+    waits.visit_file(&source.ast);
+    waits.0
+}
+
+/// A name of one part may be a local variable that happens to be called like a library.
+fn starts_with(name: &Name, banned: &str) -> bool {
+    let mut parts = name.iter();
+    name.len() > 1
+        && banned
+            .split("::")
+            .all(|part| parts.next().is_some_and(|found| found == part))
+}
+
+#[test]
+fn a_use_against_the_table_is_found() {
+    let rows = [
+        ("src/domain/id.rs", "use crate::domain::error::Error;", 0),
+        ("src/domain/id.rs", "use crate::ports::Clock;", 1),
+        ("src/domain/id.rs", "use super::super::ports::Clock;", 1),
+        ("src/domain/id.rs", "use std::time::Duration;", 0),
+        (
+            "src/domain/id.rs",
+            "fn f() { std::time::Instant::now(); }",
+            1,
+        ),
+        (
+            "src/domain/id.rs",
+            "use std::time::Instant; fn f() { Instant::now(); }",
+            1,
+        ),
+        ("src/domain/id.rs", "fn f() { tokio::spawn(g()); }", 1),
+        ("src/domain/id.rs", "fn f(rand: u8) -> u8 { rand }", 0),
+        ("src/domain/id.rs", "// Not an async fn.", 0),
+        ("src/domain/id.rs", "impl A { async fn f() {} }", 1),
+        ("src/domain/id.rs", "fn f() { async {}; }", 1),
+        ("src/ports.rs", "use crate::domain::id::VolumeId;", 0),
+        ("src/ports.rs", "use crate::service::Publish;", 1),
+        ("src/service/publish.rs", "use crate::rds::Backend;", 1),
+        (
+            "src/service/publish.rs",
+            "fn f() { info!(x = crate::rds::name()) }",
+            1,
+        ),
+        ("src/service/publish.rs", "use crate::task::Supervisor;", 0),
+        ("src/csi/controller.rs", "use crate::proto::csi::Volume;", 0),
+        ("src/csi/controller.rs", "use crate::rds::Backend;", 1),
+        ("src/rds/ssh.rs", "use crate::sim::ssh::Server;", 1),
+        ("src/rds/ssh.rs", "use crate::ports::Backend;", 0),
+        ("src/sim/disk.rs", "use crate::rds::parse::rows;", 1),
+        ("src/sim/disk.rs", "use crate::domain::id::Slot;", 1),
+        ("src/sim/disk.rs", "use crate::sim::state::State;", 0),
+        ("src/telemetry.rs", "use crate::domain::id::VolumeId;", 1),
+        ("src/config.rs", "use crate::cli::Controller;", 0),
+        ("src/cli.rs", "use crate::config::Config;", 1),
+        ("src/controller.rs", "use crate::sim::Server;", 1),
+        ("src/demo.rs", "use crate::sim::Server;", 0),
+        ("src/demo.rs", "use crate::{domain::id, sim};", 1),
+        ("src/demo.rs", "use crate::*;", 2),
+        ("src/new.rs", "", 1),
+        ("src/lib.rs", "pub use crate::domain::id::VolumeId;", 0),
+        ("tests/a.rs", "use rds_csi::sim::Server;", 0),
+    ];
+    for (path, text, expected) in rows {
+        let findings = check(&Source::parse(path, text));
+        assert_eq!(findings.len(), expected, "{path}: {text}: {findings:?}");
+    }
+}
+
+#[test]
+fn a_code_chosen_elsewhere_is_found() {
+    let rows = [
+        ("src/csi/status.rs", "fn f() { tonic::Code::Ok; }", 0),
+        ("src/csi/controller.rs", "use tonic::{Code, Status};", 1),
+        ("src/csi/controller.rs", "fn f() { Code::Ok; }", 1),
+        (
+            "src/csi/controller.rs",
+            "fn f() { assert_eq!(a, Code::Ok); }",
+            1,
+        ),
+        (
+            "src/csi/controller.rs",
+            "fn f() { tonic::Status::not_found(a); }",
+            1,
+        ),
+        (
+            "src/csi/controller.rs",
+            "fn f() -> Result<A, tonic::Status> { g() }",
+            0,
+        ),
+        (
+            "src/main.rs",
+            "use std::process::ExitCode; fn f() { ExitCode::SUCCESS; }",
+            0,
+        ),
+        ("tests/csi.rs", "fn f() { tonic::Code::Ok; }", 0),
+    ];
+    for (path, text, expected) in rows {
+        let findings = check_codes(&Source::parse(path, text));
+        assert_eq!(findings.len(), expected, "{path}: {text}: {findings:?}");
+    }
+}
