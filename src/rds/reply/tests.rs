@@ -258,9 +258,7 @@ fn listing_of_nothing_is_no_entry_and_two_entries_are_not_one() {
         assert_eq!(answer.disks(0).unwrap().len(), count, "{listing:?}");
         assert_eq!(answer.disk(0).unwrap(), None);
     }
-    let two = DISK
-        .replace("[{", "[{")
-        .replace("}]", "},{\"slot\":\"b\",\"type\":\"raid\",\"size\":1}]");
+    let two = DISK.replace("}]", "},{\"slot\":\"b\",\"type\":\"raid\",\"size\":1}]");
     let stdout = format!("{N}-0\r\n{two}\r\n{N}-1\r\n");
     let Outcome::Complete(answer) = read_stdout(&silent_then_read(ReadForm::Json), &stdout) else {
         panic!()

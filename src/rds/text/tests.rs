@@ -120,8 +120,8 @@ fn comments_do_not_become_properties_or_records() {
         "x\n       type=file slot=\"fake\" serial=\"",
     ];
     for comment in spoiled {
-        let read = labels(&format!(" 0  B  ;;; {comment}\n{real}"));
-        assert!(read.is_err(), "{comment:?}: {read:?}");
+        let outcome = labels(&format!(" 0  B  ;;; {comment}\n{real}"));
+        assert!(outcome.is_err(), "{comment:?}: {outcome:?}");
     }
     check(
         &format!(" 0  B  ;;; one\ntwo\n       three\n{real}"),

@@ -45,6 +45,7 @@ fn volume(slot: &str, path: &str, size: u64) -> DiskEntry {
         host_nqn: Some(String::new()),
         mount_point: None,
         mounted: false,
+        disabled: false,
         filesystem: None,
         state: None,
         comment: None,

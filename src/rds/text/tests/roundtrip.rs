@@ -19,6 +19,7 @@ struct Disk {
     free: Option<u64>,
     exported: bool,
     mounted: bool,
+    disabled: bool,
     names: Option<(String, String)>,
     path: String,
     mount_point: String,
@@ -113,7 +114,9 @@ fn print(disks: &[Disk], style: Style) -> String {
     for (index, disk) in disks.iter().enumerate() {
         let mounted = if disk.mounted { 'M' } else { ' ' };
         let exported = if disk.exported { 't' } else { ' ' };
-        let mut line = format!("{:<INDENT$}", format!("{index:>2}  B{mounted} {exported}"));
+        let disabled = if disk.disabled { 'X' } else { ' ' };
+        let prefix = format!("{index:>2} {disabled}B{mounted} {exported}");
+        let mut line = format!("{prefix:<INDENT$}");
         if !disk.comment.trim().is_empty() {
             line.push_str(";;; ");
             line.push_str(&disk.comment);
@@ -167,6 +170,7 @@ fn serialize(disks: &[Disk], style: Style) -> String {
             ("file-path", string(&disk.path)),
             ("mount-point", string(&disk.mount_point)),
             ("mounted", boolean(disk.mounted)),
+            ("disabled", boolean(disk.disabled)),
             ("nvme-tcp-export", boolean(disk.exported)),
             ("model", string(&disk.model)),
             ("size", number(disk.size)),
@@ -208,14 +212,14 @@ prop_compose! {
         model in any_text(),
         size in any::<u64>(),
         free in proptest::option::of(any::<u64>()),
-        (exported, mounted) in any::<(bool, bool)>(),
+        (exported, mounted, disabled) in any::<(bool, bool, bool)>(),
         names in proptest::option::of((any_text(), any_text())),
         path in "/[A-Za-z0-9._/-]{1,199}",
         mount_point in "[a-z-]{0,20}",
         two_words in prop_oneof![Just("file"), Just("raid"), Just(".img file")],
     ) -> Disk {
         let two_words = two_words.to_owned();
-        Disk { comment, slot, model, size, free, exported, mounted, names, path, mount_point, two_words }
+        Disk { comment, slot, model, size, free, exported, mounted, disabled, names, path, mount_point, two_words }
     }
 }
 
