@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::rds::entry::DiskEntry;
 use crate::rds::{json, text};
 
-const WIDTH: usize = 80;
 const INDENT: usize = 15;
 
 /// One disk as a device might hold it.
@@ -35,6 +34,8 @@ struct Style {
     /// never within its key.
     cut_in_place: bool,
     crlf: bool,
+    /// Columns of a line.
+    width: usize,
     json: JsonStyle,
 }
 
@@ -124,11 +125,11 @@ fn print(disks: &[Disk], style: Style) -> String {
         }
         for word in words(disk, style) {
             let fresh = line.len() <= INDENT;
-            let long = word.len() > WIDTH - INDENT;
+            let long = word.len() > style.width - INDENT;
             if !fresh {
-                let fits = line.len() + 1 + word.len() <= WIDTH;
+                let fits = line.len() + 1 + word.len() <= style.width;
                 let key = word.find('=').unwrap_or(0) + 1;
-                let room = long && style.cut_in_place && line.len() + 1 + key <= WIDTH;
+                let room = long && style.cut_in_place && line.len() + 1 + key <= style.width;
                 if fits || room {
                     line.push(' ');
                 } else {
@@ -136,7 +137,7 @@ fn print(disks: &[Disk], style: Style) -> String {
                 }
             }
             for c in word.chars() {
-                if line.len() == WIDTH {
+                if line.len() == style.width {
                     lines.push(std::mem::replace(&mut line, " ".repeat(INDENT)));
                 }
                 line.push(c);
@@ -226,11 +227,12 @@ prop_compose! {
 prop_compose! {
     fn any_style()(
         (split_digits, cut_in_place, crlf) in any::<(bool, bool, bool)>(),
+        width in prop_oneof![3 => Just(80_usize), 1 => 60_usize..240],
         json in prop_oneof![
             Just(JsonStyle::Plain), Just(JsonStyle::Decimal), Just(JsonStyle::Strings)
         ],
     ) -> Style {
-        Style { split_digits, cut_in_place, crlf, json }
+        Style { split_digits, cut_in_place, crlf, width, json }
     }
 }
 
