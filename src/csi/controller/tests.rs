@@ -31,6 +31,14 @@ macro_rules! untouchable {
     ($($call:ident($($argument:ty),*) -> $answer:ty;)+) => {
         #[async_trait]
         impl Backend for Untouchable {
+            fn incarnation(&self) -> u64 {
+                0
+            }
+
+            async fn restarted(&self, _known: u64) {
+                std::future::pending().await
+            }
+
             $(async fn $call(&self, $(_: $argument),*) -> Result<$answer, Error> {
                 panic!("{} reached the RDS", stringify!($call))
             })+
@@ -46,10 +54,11 @@ untouchable! {
     grant(Permit, &VolumeId, &Names, &Names) -> Option<Entry>;
     revoke(Permit, &VolumeId, &Names, &Names) -> Option<Entry>;
     reopen(Permit, &VolumeId, &Names) -> Option<Entry>;
+    remake(Permit, &VolumeId, &Names, &Names) -> Option<Entry>;
     grow(Permit, &VolumeId, u64) -> Option<Entry>;
-    remove(Permit, &VolumeId, &Names, &Directory) -> Remains;
-    remains(&VolumeId, &Directory) -> Remains;
-    remove_files(Permit, &VolumeId, &[BackingFile], &Directory) -> Remains;
+    remove(Permit, &VolumeId, &Names) -> Remains;
+    remains(&VolumeId) -> Remains;
+    remove_files(Permit, &VolumeId, &[BackingFile]) -> Remains;
     space(&Directory) -> PoolSpace;
 }
 
