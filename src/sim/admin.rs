@@ -1,4 +1,4 @@
-//! The simulator's HTTP interface: look at it, break it, drive its machines. JSON in and out, without a login.
+//! The simulator's HTTP interface: look at it, break it, drive its machines. It has no login.
 
 mod client;
 mod routes;

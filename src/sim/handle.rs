@@ -1,4 +1,4 @@
-//! The whole simulated appliance in one value: device, SSH server, machines, and what can happen to them.
+//! The whole simulated appliance in one value: device, SSH server and machines.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -190,8 +190,8 @@ impl Sim {
         snapshots.len() - 1
     }
 
-    /// Loads older disk entries as a restored RouterOS backup does, with the restart that goes with it. Returns whether
-    /// there is such a snapshot.
+    /// Loads older disk entries as a restored RouterOS backup does, with the restart that goes with
+    /// it. Returns whether there is such a snapshot.
     pub fn restore(&self, snapshot: usize) -> bool {
         let Some(snapshot) = lock(&self.inner.snapshots).get(snapshot).cloned() else {
             return false;
@@ -216,7 +216,8 @@ impl Sim {
 // === Machines ===
 
 impl Sim {
-    /// The machine of this name; made with kernel 6.12 when there is none. It does nothing by itself.
+    /// The machine of this name; made with kernel 6.12 when there is none. It does nothing by
+    /// itself.
     pub fn machine(&self, name: &str) -> Arc<Machine> {
         let mut machines = lock(&self.inner.machines);
         let member = machines
@@ -225,8 +226,8 @@ impl Sim {
         Arc::clone(&member.machine)
     }
 
-    /// Makes a machine that does nothing by itself. One that has the name already is replaced, and its sessions stay at
-    /// the target, as when the machine lost power.
+    /// Makes a machine that does nothing by itself. One that has the name already is replaced, and
+    /// its sessions stay at the target, as when the machine lost power.
     pub fn add_machine(&self, config: MachineConfig) -> Arc<Machine> {
         let member = self.member(config);
         let machine = Arc::clone(&member.machine);

@@ -1,8 +1,9 @@
 //! Simulated initiators: machines that reach volumes as Linux's NVMe/TCP driver does.
 //!
-//! What they imitate was seen on kernels 6.1 and 6.12 with native multipath: controllers are grouped by subsystem
-//! name into one namespace head; writes wait in the head while it has no live path and go out over *any* path that
-//! comes up later, which is how a write of an old attachment can land after another machine has written.
+//! What they imitate was seen on kernels 6.1 and 6.12 with native multipath: controllers are
+//! grouped by subsystem name into one namespace head; writes wait in the head while it has no live
+//! path and go out over *any* path that comes up later, which is how a write of an old attachment
+//! can land after another machine has written.
 
 mod background;
 mod machine;
@@ -74,7 +75,8 @@ impl MachineConfig {
         self
     }
 
-    /// Failed attempts after which a controller is removed: Linux divides the two times and rounds up.
+    /// Failed attempts after which a controller is removed: Linux divides the two times and rounds
+    /// up.
     fn max_reconnects(&self) -> Option<u128> {
         let delay = self.reconnect_delay.as_millis().max(1);
         self.ctrl_loss_tmo

@@ -40,7 +40,8 @@ pub struct Options {
     /// Let everybody in under any name.
     #[arg(long, env = "RDS_CSI_SIM_NO_AUTH", group = "login")]
     pub no_auth: bool,
-    /// SSH host key in OpenSSH form; created when missing. Without it the key is new with each start.
+    /// SSH host key in OpenSSH form; created when missing. Without it the key is new with each
+    /// start.
     #[arg(long, env = "RDS_CSI_SIM_HOST_KEY")]
     pub host_key: Option<PathBuf>,
     /// Keep disks and files in this file, and start with what it holds.

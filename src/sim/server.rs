@@ -35,13 +35,16 @@ use crate::sim::world::World;
 
 /// What RouterOS says first. It names no version.
 const BANNER: &str = "SSH-2.0-ROSSSH";
-/// Connections the kernel keeps for us until they are accepted: far more than a handful of controllers open.
+/// Connections the kernel keeps for us until they are accepted: far more than a handful of
+/// controllers open.
 const BACKLOG: u32 = 128;
-/// Pause after a failed accept, so that running out of file descriptors does not take a processor as well.
+/// Pause after a failed accept, so that running out of file descriptors does not take a processor
+/// as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time for the exchange of identification lines. Local callers need milliseconds.
 const HELLO_DEADLINE: Duration = Duration::from_secs(30);
-/// Time for running lines and connections to notice that the server ends: one turn of the runtime is enough.
+/// Time for running lines and connections to notice that the server ends: one turn of the runtime
+/// is enough.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Where the host key comes from.
@@ -74,14 +77,16 @@ struct State {
     listening: Option<Listening>,
 }
 
-/// A running accept loop. It owns the listening socket: the kernel refuses connects once the task has ended.
+/// A running accept loop. It owns the listening socket: the kernel refuses connects once the task
+/// has ended.
 #[derive(Debug)]
 struct Listening {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// A running SSH server. Stops when told to; dropping it without that leaves its tasks to the runtime.
+/// A running SSH server. Stops when told to; dropping it without that leaves its tasks to the
+/// runtime.
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
@@ -144,7 +149,8 @@ impl Server {
         host_key::fingerprint(&self.shared.lock().key)
     }
 
-    /// Shows another host key to new connections, as `/ip ssh regenerate-host-key` does. A key file is not touched.
+    /// Shows another host key to new connections, as `/ip ssh regenerate-host-key` does. A key file
+    /// is not touched.
     pub fn rotate_host_key(&self) {
         self.shared.lock().key = host_key::generate();
     }
@@ -202,7 +208,8 @@ impl Server {
         }
     }
 
-    /// The appliance is back: it listens, and answers the connections it has forgotten with a reset.
+    /// The appliance is back: it listens, and answers the connections it has forgotten with a
+    /// reset.
     ///
     /// # Errors
     /// The address cannot be listened on.
@@ -234,8 +241,8 @@ impl Shared {
     }
 }
 
-/// A bound socket. With `SO_REUSEADDR` Linux lets others bind the port as long as none of them listens, so that one
-/// socket can reserve it while the listening one comes and goes.
+/// A bound socket. With `SO_REUSEADDR` Linux lets others bind the port as long as none of them
+/// listens, so that one socket can reserve it while the listening one comes and goes.
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -328,7 +335,8 @@ fn config(key: PrivateKey) -> Config {
         inactivity_timeout: None,
         nodelay: true,
         preferred: Preferred {
-            // Only ciphers with 16-byte tags, and no compression: the wire knows packets by their length.
+            // Only ciphers with 16-byte tags, and no compression: the wire knows packets by their
+            // length.
             cipher: Cow::Borrowed(&[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305]),
             compression: Cow::Borrowed(&[compression::NONE]),
             ..Preferred::default()

@@ -1,7 +1,7 @@
-//! What goes wrong between the appliance and its callers: faults on single lines, limits of the SSH server.
+//! What goes wrong between the appliance and its callers: faulty lines and server limits.
 //!
-//! A fault says what happens to a line; a matcher says to which lines; a count says how often. Everything can be
-//! changed while callers are connected, and takes effect with the next line.
+//! A fault says what happens to a line; a matcher says to which lines; a count says how often.
+//! Everything can be changed while callers are connected, and takes effect with the next line.
 
 mod rule;
 
@@ -100,7 +100,8 @@ impl Default for TransportFaults {
 }
 
 impl TransportFaults {
-    /// Adds a rule behind those in force. Where two rules speak of the same thing, the later one counts.
+    /// Adds a rule behind those in force. Where two rules speak of the same thing, the later one
+    /// counts.
     pub fn add(&self, rule: Rule) {
         self.lock().rules.push(rule);
     }

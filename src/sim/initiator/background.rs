@@ -15,7 +15,8 @@ pub struct Writer {
 }
 
 impl Machine {
-    /// Notices lost sessions when they end and tries to reconnect at the machine's pace, until `stop`.
+    /// Notices lost sessions when they end and tries to reconnect at the machine's pace, until
+    /// `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut events = self.world().subscribe();
         let mut reconnect = tokio::time::interval(self.reconnect_delay());

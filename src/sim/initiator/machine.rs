@@ -87,8 +87,8 @@ impl Machine {
         Ok(Names::from_context(context, &self.own_host_nqn)?)
     }
 
-    /// Gains a path as a correct node plugin does: every controller of an earlier grant of the volume is deleted
-    /// first, and a live session of the current grant is left alone.
+    /// Gains a path as a correct node plugin does: every controller of an earlier grant of the
+    /// volume is deleted first, and a live session of the current grant is left alone.
     ///
     /// # Errors
     /// There is no usable device afterwards.
@@ -130,7 +130,8 @@ impl Machine {
     /// Connects with names of one's own choosing.
     ///
     /// # Errors
-    /// The kernel or the target refuses. Nothing is retried: that is for controllers that were live once.
+    /// The kernel or the target refuses. Nothing is retried: that is for controllers that were live
+    /// once.
     pub fn connect(&self, names: Names) -> Result<(), ConnectError> {
         let mut state = self.lock();
         if state.frozen {
@@ -163,7 +164,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Deletes every controller of a volume, named by its slot or by a subsystem name. Writes that wait fail.
+    /// Deletes every controller of a volume, named by its slot or by a subsystem name. Writes that
+    /// wait fail.
     pub fn disconnect(&self, target: &str) {
         self.remove_where(|controller| {
             let subsystem = &controller.names.subsystem_nqn;
@@ -171,7 +173,8 @@ impl Machine {
         });
     }
 
-    /// Issues a write to a volume, named by its slot (then the newest device of it is meant) or by a subsystem name.
+    /// Issues a write to a volume, named by its slot (then the newest device of it is meant) or by
+    /// a subsystem name.
     pub fn write(&self, target: &str) -> Written {
         let mut state = self.lock();
         let Some(subsystem) = state.device(target) else {
@@ -206,7 +209,8 @@ impl Machine {
         }
     }
 
-    /// Lets every controller without a session try to reconnect once, with the names it has always had.
+    /// Lets every controller without a session try to reconnect once, with the names it has always
+    /// had.
     pub fn reconnect_now(&self) {
         self.notice();
         let mut state = self.lock();
@@ -233,8 +237,8 @@ impl Machine {
         }
     }
 
-    /// Cuts the machine off from the target, or ends that. Neither end notices by itself: what is written meanwhile
-    /// waits, and goes out afterwards over a session that still lives.
+    /// Cuts the machine off from the target, or ends that. Neither end notices by itself: what is
+    /// written meanwhile waits, and goes out afterwards over a session that still lives.
     pub fn partition(&self, on: bool) {
         let mut state = self.lock();
         state.partitioned = on;
@@ -248,7 +252,8 @@ impl Machine {
         self.flush_all(&mut state);
     }
 
-    /// The machine's keep-alive timer runs out: it gives up its sessions, which the target may still keep.
+    /// The machine's keep-alive timer runs out: it gives up its sessions, which the target may
+    /// still keep.
     pub fn give_up_sessions(&self) {
         let mut state = self.lock();
         let State {

@@ -34,8 +34,8 @@ impl Names {
         }
     }
 
-    /// Names out of a publish context. A context without a host name is that of an older driver: the machine's own
-    /// host name is used.
+    /// Names out of a publish context. A context without a host name is that of an older driver:
+    /// the machine's own host name is used.
     ///
     /// # Errors
     /// The context lacks `nvme_address`, `nvme_port` or `nvme_nqn`.
@@ -65,7 +65,8 @@ fn host_id_of(host_nqn: &str) -> String {
     id
 }
 
-/// The slot in a subsystem name of the form `nqn.2000-02.com.mikrotik:<slot>[:…]`; otherwise the whole name.
+/// The slot in a subsystem name of the form `nqn.2000-02.com.mikrotik:<slot>[:…]`; otherwise the
+/// whole name.
 pub fn slot_of(subsystem_nqn: &str) -> &str {
     subsystem_nqn.split(':').nth(1).unwrap_or(subsystem_nqn)
 }

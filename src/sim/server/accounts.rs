@@ -1,4 +1,4 @@
-//! Who may log in: keys, passwords, and RouterOS's rule that a user with a key has no password login.
+//! Who may log in; as on RouterOS, a user with a key has no password login.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +21,8 @@ struct Account {
 }
 
 impl Accounts {
-    /// Anybody under any name, by SSH's `none` method: what RouterOS allows for users without a password.
+    /// Anybody under any name, by SSH's `none` method: what RouterOS allows for users without a
+    /// password.
     pub fn open() -> Self {
         Self {
             users: BTreeMap::new(),
@@ -79,7 +80,8 @@ impl Accounts {
         })
     }
 
-    /// Whether the password is the user's, and the user has no key (`password-authentication=yes-if-no-key`).
+    /// Whether the password is the user's, and the user has no key
+    /// (`password-authentication=yes-if-no-key`).
     pub(super) fn admits_password(&self, login: &str, password: &str) -> bool {
         self.users.get(name_of(login)).is_some_and(|account| {
             account.keys.is_empty()
@@ -91,7 +93,8 @@ impl Accounts {
     }
 }
 
-/// The user in a login name: RouterOS takes console options after a plus sign, as in `csi+cet1024w`.
+/// The user in a login name: RouterOS takes console options after a plus sign, as in
+/// `csi+cet1024w`.
 pub(super) fn name_of(login: &str) -> &str {
     login.split_once('+').map_or(login, |(name, _)| name)
 }

@@ -13,8 +13,8 @@ use super::session::Channels;
 use super::wire::Line;
 use crate::sim::transport::{After, Before, Plan};
 
-/// How long a cut waits for the bytes before it to leave. They go to a local socket within milliseconds; a caller
-/// that has stopped reading is cut all the same.
+/// How long a cut waits for the bytes before it to leave. They go to a local socket within
+/// milliseconds; a caller that has stopped reading is cut all the same.
 const CUT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A line to run, and the way back to its caller.
@@ -135,7 +135,8 @@ impl Job {
     /// Sends the beginning of the reply, waits until it has left, and ends the connection.
     async fn cut_inside(&mut self, reply: Bytes, at: Option<usize>) -> Result<(), Gone> {
         let keep = at.unwrap_or(reply.len() / 2).min(reply.len());
-        // The confirmation of the request goes first, so that its bytes are not taken for the reply's.
+        // The confirmation of the request goes first, so that its bytes are not taken for the
+        // reply's.
         let confirmed = tokio::time::timeout(CUT_PATIENCE, self.written.changed()).await;
         tracing::debug!(confirmed = confirmed.is_ok(), "about to cut a reply");
         let before = *self.written.borrow_and_update();

@@ -1,4 +1,4 @@
-//! One SSH connection as RouterOS keeps it: login, a limited number of channels, `exec` and nothing else.
+//! One SSH connection as RouterOS keeps it: login, a few channels, `exec` and nothing else.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +47,8 @@ impl std::fmt::Debug for Channels {
 }
 
 impl Channels {
-    /// Whether there is room for the channel, which then counts as open. Otherwise gives the request back.
+    /// Whether there is room for the channel, which then counts as open. Otherwise gives the
+    /// request back.
     fn admit(
         &self,
         id: ChannelId,
@@ -227,7 +228,8 @@ impl Handler for Session {
             written: self.line.written(),
         };
         session.channel_success(channel)?;
-        // A task of its own: a line that has reached the appliance runs to its end, even when the caller is gone.
+        // A task of its own: a line that has reached the appliance runs to its end, even when the
+        // caller is gone.
         reply::start(&self.shared, job);
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! The TCP stream under an SSH session, with a switch: alive, cut, or silent as after a power loss.
 //!
-//! It also keeps keepalive requests unanswered. RouterOS ignores `keepalive@openssh.com`; the SSH library answers
-//! every global request by itself and offers no hook. So the wire recognises the pair by its shape (both ciphers
-//! the server offers have 16-byte tags, which fixes both lengths) and keeps the answer back until something else
-//! is sent. An idle caller never sees it, and the packet counters of the two ends stay equal.
+//! It also keeps keepalive requests unanswered. RouterOS ignores `keepalive@openssh.com`; the SSH
+//! library answers every global request by itself and offers no hook. So the wire recognises the
+//! pair by its shape (both ciphers the server offers have 16-byte tags, which fixes both lengths)
+//! and keeps the answer back until something else is sent. An idle caller never sees it, and the
+//! packet counters of the two ends stay equal.
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +20,8 @@ use tokio::sync::watch;
 use super::gauges::Gauges;
 use crate::sim::transport::TransportFaults;
 
-/// Bytes of an encrypted keepalive request: length 4, padded body 32 (type 1, name 4+21, flag 1, padding), tag 16.
+/// Bytes of an encrypted keepalive request: length 4, padded body 32 (type 1, name 4+21, flag 1,
+/// padding), tag 16.
 const KEEPALIVE_REQUEST: usize = 52;
 /// The most bytes an encrypted answer of one byte can have: length 4, padded body 16, tag 16.
 const BARE_ANSWER: usize = 36;
@@ -32,7 +34,8 @@ enum State {
     Cut,
     /// Nothing arrives, nothing leaves, nothing is closed.
     Silent,
-    /// Closed with a TCP reset: what a rebooted host answers to packets of a connection it has forgotten.
+    /// Closed with a TCP reset: what a rebooted host answers to packets of a connection it has
+    /// forgotten.
     Reset,
 }
 
@@ -43,7 +46,8 @@ pub(super) struct Line {
     reader: AtomicWaker,
     written: watch::Sender<usize>,
     logged_in: AtomicBool,
-    /// The session called its handler since the last packet came in, so what it sends next is no bare answer.
+    /// The session called its handler since the last packet came in, so what it sends next is no
+    /// bare answer.
     handled: AtomicBool,
 }
 
@@ -110,7 +114,8 @@ pub(super) struct Wire {
     line: Arc<Line>,
     faults: TransportFaults,
     gauges: Gauges,
-    /// Bytes read since anything was written, handled, or waited for: one packet, if it is a short one.
+    /// Bytes read since anything was written, handled, or waited for: one packet, if it is a short
+    /// one.
     packet: usize,
     kept_back: Vec<u8>,
 }

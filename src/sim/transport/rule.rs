@@ -11,7 +11,8 @@ pub enum Matcher {
     Any,
     /// Lines that contain this text.
     Contains(String),
-    /// Lines that run this menu and verb, such as `disk set`: RouterOS takes `/disk set` and `/disk/set` alike.
+    /// Lines that run this menu and verb, such as `disk set`: RouterOS takes `/disk set` and
+    /// `/disk/set` alike.
     Verb(String),
 }
 
@@ -46,7 +47,8 @@ pub enum Fault {
     DropBefore,
     /// The line runs, then the connection dies without a reply.
     DropAfter,
-    /// The line runs, and the connection dies after this many bytes of the reply; after half of it when not given.
+    /// The line runs, and the connection dies after this many bytes of the reply; after half of it
+    /// when not given.
     DropMid {
         /// Bytes of the reply that still arrive.
         at: Option<usize>,
@@ -55,7 +57,8 @@ pub enum Fault {
     StallBefore,
     /// The line runs and is never answered; the connection stays.
     StallAfter,
-    /// The line waits until [`super::TransportFaults::release`], then runs, whether or not anybody still waits for it.
+    /// The line waits until [`super::TransportFaults::release`], then runs, whether or not anybody
+    /// still waits for it.
     Hold,
     /// The line runs this much later.
     Latency {

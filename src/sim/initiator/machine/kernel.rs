@@ -7,7 +7,8 @@ use crate::sim::backing::Stamp;
 use crate::sim::initiator::{Kernel, Names};
 use crate::sim::target::{ConnectRefusal, ConnectRequest, SessionId};
 
-/// Letters of the machine's name in a stamp: with a slot of 32, two colons and 10 digits that makes 64 bytes.
+/// Letters of the machine's name in a stamp: with a slot of 32, two colons and 10 digits that makes
+/// 64 bytes.
 const NAME_IN_STAMP: usize = 20;
 /// As above, of the slot.
 const SLOT_IN_STAMP: usize = 32;
@@ -54,8 +55,8 @@ impl Machine {
         }
     }
 
-    /// Makes a live controller's namespace a path of its subsystem's head. A namespace that another head has already
-    /// is ignored, as both kernels do with duplicate ids.
+    /// Makes a live controller's namespace a path of its subsystem's head. A namespace that another
+    /// head has already is ignored, as both kernels do with duplicate ids.
     pub(super) fn scan(&self, state: &mut State, id: u64) {
         let State {
             controllers, heads, ..

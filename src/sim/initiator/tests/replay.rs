@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A writes OLD while it has lost its path; B writes NEW; the volume is granted to A again with these names.
+/// A writes OLD while it has lost its path; B writes NEW; the volume is granted to A again with
+/// these names.
 async fn a_b_a(rig: &Rig, a: &Machine, subsystem_tail: &str) -> PublishContext {
     a.stage(&rig.grant(SLOT, "1", "host-a").await).unwrap();
     rig.revoke(SLOT).await;

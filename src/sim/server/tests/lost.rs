@@ -8,6 +8,12 @@ use crate::sim::observer::What;
 use crate::sim::transport::Matcher;
 
 const LINE: &str = r#":put "the reply""#;
+/// Creates a volume once, however often it is sent, and answers [`REPLY`].
+const CREATE: &str = concat!(
+    r#":if ([:len [/disk find where slot="csi-1"]] = 0) do={/disk add type=file slot=csi-1 "#,
+    r#"file-path="/storage-pool/metal-csi/csi-1.img" file-size=1048576 mount-filesystem=no};"#,
+    r#":put "the reply""#
+);
 const REPLY: &str = "the reply\r\n";
 
 #[tokio::test]
@@ -23,7 +29,7 @@ async fn each_drop_point_loses_what_it_says_and_no_more() {
         let rig = Rig::start();
         rig.faults.add(Rule::next(fault.clone(), "reply"));
         let caller = rig.login().await;
-        let reply = exec(&caller, LINE).await;
+        let reply = exec(&caller, CREATE).await;
         assert_eq!(reply.stdout, read_back, "{fault:?}");
         assert!(
             !reply.closed && reply.exit.is_none(),
@@ -33,12 +39,18 @@ async fn each_drop_point_loses_what_it_says_and_no_more() {
         assert!(ended.is_err(), "{fault:?}: the goodbye was polite");
         assert_eq!(rig.server.counters().executed, executed, "{fault:?}");
         assert_eq!(ran(&rig.world), executed, "{fault:?}");
+        let volumes = || {
+            rig.world
+                .disks()
+                .iter()
+                .filter(|disk| disk.slot == "csi-1")
+                .count()
+        };
+        assert_eq!(volumes() as u64, executed, "{fault:?}");
+        // The rule was for one line: sent again, it is answered, and there is one volume.
         let caller = rig.login().await;
-        assert_eq!(
-            exec(&caller, LINE).await.stdout,
-            REPLY,
-            "{fault:?}: counted once"
-        );
+        assert_eq!(exec(&caller, CREATE).await.stdout, REPLY, "{fault:?}");
+        assert_eq!(volumes(), 1, "{fault:?}");
     }
 }
 
@@ -61,19 +73,19 @@ async fn stalled_lines_keep_the_connection_and_run_only_when_stalled_after() {
 #[tokio::test]
 async fn a_line_whose_caller_is_gone_still_runs_late() {
     let rig = Rig::start();
-    rig.faults.add(Rule::next(Fault::Hold, "late"));
+    rig.faults.add(Rule::next(Fault::Hold, "csi-1"));
     let caller = rig.login().await;
-    let channel = send(&caller, r#":put "late""#).await.unwrap();
+    let channel = send(&caller, CREATE).await.unwrap();
     rig.faults.held(1).await;
     drop(channel);
     rig.server.cut_connections();
     assert!(timeout(SOON, caller).await.unwrap().is_err());
     rig.seen(|seen| seen.connections == 0).await;
-    assert_eq!(ran(&rig.world), 0);
+    assert!(rig.world.disk("csi-1").is_none());
 
     rig.faults.release();
     rig.seen(|seen| seen.executed == 1).await;
-    assert_eq!(ran(&rig.world), 1);
+    assert!(rig.world.disk("csi-1").is_some());
 }
 
 #[tokio::test]
