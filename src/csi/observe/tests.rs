@@ -2,10 +2,11 @@
 
 use std::future::pending;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::Value;
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
@@ -33,8 +34,15 @@ impl MakeWriter<'_> for Log {
     }
 }
 
+/// A second subscriber, alive for as long as the tests run. While there is just one, `tracing` asks
+/// only the subscriber of the thread that first reaches a log line whether anybody wants it, and
+/// remembers the answer for all threads: a test beside these, which logs to nobody, could silence
+/// the lines that are looked for here. With two, all subscribers are asked.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+
 impl Log {
     fn capture(&self) -> DefaultGuard {
+        LazyLock::force(&SECOND);
         let lines = tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
