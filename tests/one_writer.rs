@@ -26,3 +26,5 @@ mod lost;
 mod races;
 #[path = "one_writer/reopen.rs"]
 mod reopen;
+#[path = "support/subject.rs"]
+mod subject;
