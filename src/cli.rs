@@ -32,6 +32,9 @@ pub enum Command {
     /// Simulate an RDS: RouterOS over real SSH, with machines that connect to it
     #[cfg(feature = "sim")]
     Sim(Box<crate::sim::options::Options>),
+    /// Show the driver at work on this machine: simulated RDS, controller, nodes, and attacks
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::options::Options),
     /// Print the version
     Version,
 }

@@ -63,6 +63,8 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
         Command::Controller(args) => controller::run(Config::try_from(*args)?, stop).await,
         #[cfg(feature = "sim")]
         Command::Sim(options) => rds_csi::sim::options::run(*options, stop).await,
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => rds_csi::demo::options::run(options, stop).await,
         Command::Version => {
             println!("rds-csi {}", env!("CARGO_PKG_VERSION"));
             Ok(())
