@@ -31,13 +31,15 @@ pub(super) const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
 const USER: &str = "csi";
 /// Where volumes lie: the pool and directory that a new simulated RDS has.
 const BASE: &str = "/storage-pool/metal-csi";
-/// The machine is this one, so an answer takes milliseconds; a hundred times that is for a machine
-/// that is busy with something else.
+/// The machine is this one, so an answer takes milliseconds; a thousand times that is for one that
+/// is busy with something else.
 const RDS_LIMIT: Duration = Duration::from_secs(5);
-/// One connection for calls, one more so that the log shows that lines may come over either.
+/// Calls come one at a time here; the second connection is for one that breaks.
 const CONNECTIONS: usize = 2;
 /// Calls under way get [`DRAIN_LIMIT`]; the rest of the end takes no time.
 const STOP_LIMIT: Duration = Duration::from_secs(DRAIN_LIMIT.as_secs() + 5);
+/// It has nothing to wait for: connections are cut, and there is no state file.
+const SIM_STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Everything a story can do things with. Dropping it removes the folder.
 #[derive(Debug)]
@@ -159,7 +161,10 @@ impl Running {
         } else {
             self.stopped().await
         };
-        sim.shutdown().await.context("stop the simulated RDS")?;
+        timeout(SIM_STOP_LIMIT, sim.shutdown())
+            .await
+            .with_context(|| format!("the simulated RDS did not stop within {SIM_STOP_LIMIT:?}"))?
+            .context("stop the simulated RDS")?;
         stopped
     }
 

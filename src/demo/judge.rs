@@ -59,7 +59,9 @@ pub(super) fn violations(step: &Step, seen: &Seen) -> Vec<String> {
     if seen.writers != Vec::from_iter(step.writer) {
         let expected = step.writer.unwrap_or("nobody");
         let writers = who(&seen.writers);
-        found.push(format!("expected {expected} to be able to write, not {writers}"));
+        found.push(format!(
+            "expected {expected} to be able to write, not {writers}"
+        ));
     }
     if step.settled && seen.settled.is_none_or(|settled| settled < REVOKE_SETTLE) {
         found.push(format!(
@@ -127,7 +129,9 @@ mod tests {
             ("expected OK, got", |seen| seen.outcome.result = "ABORTED"),
             ("expected to be told", |seen| seen.outcome.detail.clear()),
             ("not nobody", |seen| seen.writers.clear()),
-            ("not node-b", |seen| seen.writers = vec!["node-b".to_owned()]),
+            ("not node-b", |seen| {
+                seen.writers = vec!["node-b".to_owned()];
+            }),
             ("not node-a+node-b", |seen| {
                 seen.writers.push("node-b".to_owned());
             }),

@@ -26,9 +26,12 @@ pub(super) fn summary(line: &str) -> String {
 
 /// The word for one command, and whether it changes the device. Variables and sentinels have none.
 fn word(command: &str) -> Option<(&'static str, bool)> {
+    if command.starts_with(":local ") {
+        return None;
+    }
     // The body of `:if … do={…}` counts, not its condition.
     let command = command.split_once("do={").map_or(command, |(_, body)| body);
-    let path = command.replace('/', " ");
+    let path = format!("{command} ").replace('/', " ");
     let runs = |words: &str| path.contains(words);
     Some(if runs(" disk add ") {
         ("add unless it exists", true)
@@ -159,13 +162,19 @@ mod tests {
     #[test]
     fn lines_that_only_read_and_lines_nobody_knows_are_told_too() {
         let rows = [
-            ("/disk print detail where slot=\"a\";:put \"N-0\"", "read disk"),
+            (
+                "/disk print detail where slot=\"a\";:put \"N-0\"",
+                "read disk",
+            ),
             (":put [:len [/disk find where slot~\"^csi-\"]]", "count"),
             (
                 ":put [/system/resource/get version];:put \"N-0\";:put [/system/identity/get name]",
                 "read system",
             ),
-            (":local s \"a;/disk remove b\\\";\";/file print", ""),
+            (
+                ":local s \"a;/disk remove b\\\";\";/file print",
+                "read files",
+            ),
             (":put 1", ""),
         ];
         for (line, expected) in rows {

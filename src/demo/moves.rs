@@ -23,6 +23,7 @@ const VOLUME: &str = "pvc-mover";
 /// One move, as it is told.
 #[derive(Debug, Default)]
 struct Move {
+    /// When the last step of it began.
     at: Duration,
     detached: Duration,
     attached: Duration,
@@ -84,12 +85,13 @@ async fn take<W: Write>(
         return Ok(false);
     }
     match step.act {
-        Act::Unpublish(_) => (made.at, made.detached) = (seen.at, seen.took),
+        Act::Unpublish(_) => made.detached = seen.took,
         Act::Publish(_) => {
-            (made.at, made.attached, made.settled) = (seen.at, seen.took, seen.settled);
+            (made.attached, made.settled) = (seen.took, seen.settled);
         }
         _ => {}
     }
+    made.at = seen.at;
     made.round_trips += seen.lines.len();
     made.on_disk = seen.on_disk.unwrap_or_default();
     Ok(true)
@@ -100,7 +102,11 @@ fn steps(from: Option<&'static str>, to: &'static str) -> Vec<Step> {
     let mut steps = Vec::new();
     let publish = Step::of_move(Act::Publish(to), OK, None).says("fresh names");
     if let Some(from) = from {
-        steps.push(Step::of_move(Act::Unstage(from), result::DISCONNECTED, None));
+        steps.push(Step::of_move(
+            Act::Unstage(from),
+            result::DISCONNECTED,
+            None,
+        ));
         steps.push(Step::of_move(Act::Unpublish(from), OK, None));
         steps.push(publish.settled());
     } else {
@@ -116,10 +122,10 @@ fn steps(from: Option<&'static str>, to: &'static str) -> Vec<Step> {
 impl Move {
     fn line(&self, from: &str, to: &str) -> String {
         let settled = self.settled.map_or(String::new(), |settled| {
-            format!(" ({} after the cut)", millis(settled))
+            format!(", {} after the cut", millis(settled))
         });
         format!(
-            "{:>7.3} s  {from} -> {to}: detached in {}, attached in {}{settled}, {} lines to the RDS, on disk {}",
+            "{:>7.3} s  {from} -> {to}: detach {}, attach {}{settled}; {} RDS lines; on disk {}",
             self.at.as_secs_f64(),
             millis(self.detached),
             millis(self.attached),
@@ -170,8 +176,8 @@ mod tests {
         };
         assert_eq!(
             made.line("node-a", "node-b"),
-            " 12.345 s  node-a -> node-b: detached in 3 ms, attached in 1002 ms (1001 ms after the \
-             cut), 2 lines to the RDS, on disk node-b #7"
+            " 12.345 s  node-a -> node-b: detach 3 ms, attach 1002 ms, 1001 ms after the cut; \
+             2 RDS lines; on disk node-b #7"
         );
     }
 }

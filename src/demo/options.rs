@@ -1,6 +1,6 @@
 //! The command line of `rds-csi demo`, and the process behind it.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -49,10 +49,12 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     };
     let stopped = running.stop(&sim).await;
     if options.json {
-        serde_json::to_writer(io::stdout(), &report).context("print the report")?;
-        println!();
-    } else if options.once || !report.ok || report.moves > 0 {
+        let json = serde_json::to_string(&report).context("write the report")?;
+        writeln!(io::stdout(), "{json}").context("print the report")?;
+    } else if options.once || !report.ok {
         timeline.summary(&report).context("print the summary")?;
+    } else {
+        timeline.farewell(&report).context("print the summary")?;
     }
     played?;
     stopped?;

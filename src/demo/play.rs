@@ -1,6 +1,8 @@
 //! Makes each step happen, and looks at the RDS right after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod machine;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -18,6 +20,9 @@ use crate::sim::observer::{Entry, What};
 const STEP_LIMIT: Duration = Duration::from_secs(30);
 /// csi-lib-utils asks once a second; a demo has less patience.
 const PROBE_PAUSE: Duration = Duration::from_millis(20);
+/// Names that are remembered to see that none comes twice: two for each grant, so that an hour of
+/// moves, one in two seconds, fits. About 100 bytes each.
+const NAMES_KEPT: usize = 4_096;
 const GIB: i64 = 1 << 30;
 
 /// The volume's life so far, as its users know it.
@@ -26,10 +31,11 @@ pub(super) struct Play {
     pub(super) cast: Cast,
     name: &'static str,
     volume: Option<Volume>,
-    /// Every publish context that each node was told, in order.
-    told: BTreeMap<&'static str, Vec<Told>>,
-    /// Every name that anybody was ever told.
-    used: BTreeSet<String>,
+    /// What each node was told last.
+    told: BTreeMap<&'static str, Told>,
+    /// The names that anybody was told, the newest last.
+    used: VecDeque<String>,
+    /// The last write that a machine was told has arrived.
     acknowledged: Option<String>,
     /// When the RDS cut the last holder, by its own clock.
     cut_at: Option<Duration>,
@@ -45,7 +51,7 @@ impl Play {
             name,
             volume: None,
             told: BTreeMap::new(),
-            used: BTreeSet::new(),
+            used: VecDeque::new(),
             acknowledged: None,
             cut_at: None,
         }
@@ -148,7 +154,7 @@ impl Play {
             pause.tick().await;
             // The socket may not be there yet, as for a sidecar that starts first.
             if let Ok(true) = self.cast.csi.probe().await {
-                return ok("ready");
+                return ok("");
             }
         }
     }
@@ -172,19 +178,21 @@ impl Play {
             Ok(told) => told,
             Err(status) => return refused(&status),
         };
-        let before = self.told.entry(node).or_default();
-        if before.last() == Some(&told) {
+        if self.told.get(node) == Some(&told) {
             return ok("the same names as before");
         }
-        let mut detail = "fresh names".to_owned();
         for key in ["nvme_nqn", "nvme_hostnqn"] {
             let name = told.get(key).cloned().unwrap_or_default();
-            if name.is_empty() || !self.used.insert(name.clone()) {
+            if name.is_empty() || self.used.contains(&name) {
                 return ok(format!("{key} is not new: {name}"));
             }
-            detail = format!("{detail} {}", short(&name));
+            self.used.push_back(name);
+            if self.used.len() > NAMES_KEPT {
+                self.used.pop_front();
+            }
         }
-        before.push(told);
+        let detail = format!("fresh names: {}", ending(&told));
+        self.told.insert(node, told);
         ok(detail)
     }
 
@@ -233,10 +241,6 @@ impl Play {
     }
 }
 
-// === What machines do, in `play/machine.rs` ===
-
-mod machine;
-
 fn ok(detail: impl Into<String>) -> Outcome {
     saw(OK, detail)
 }
@@ -256,11 +260,15 @@ fn saw(result: &'static str, detail: impl Into<String>) -> Outcome {
     }
 }
 
-/// The end of a name, which is what tells it from others: whose, epoch, time, random.
-fn short(name: &str) -> String {
-    let kept: Vec<&str> = name.rsplit(':').take(2).collect();
-    let kept: Vec<&str> = kept.into_iter().rev().collect();
-    format!("...{}", kept.join(":"))
+/// What tells the names of a grant from others: whose, epoch, time, random. It is the end of the host
+/// name; the rest is the same for every volume of a cluster.
+fn ending(told: &Told) -> String {
+    let host = told.get("nvme_hostnqn").map_or("", String::as_str);
+    let mut parts = host.rsplitn(3, ':');
+    match (parts.next(), parts.next()) {
+        (Some(tail), Some(node)) => format!("...:{node}:{tail}"),
+        _ => host.to_owned(),
+    }
 }
 
 fn size(bytes: i64) -> String {

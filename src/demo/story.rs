@@ -279,3 +279,51 @@ impl fmt::Display for Act {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(sabotage: bool) -> Vec<Step> {
+        let chapters = chapters(sabotage).into_iter();
+        chapters.flat_map(|chapter| chapter.steps).collect()
+    }
+
+    #[test]
+    fn whoever_follows_another_node_has_to_wait() {
+        let mut left = None;
+        let mut waits = 0;
+        for step in steps(false) {
+            match step.act {
+                Act::Unpublish(node) => left = Some(node),
+                Act::Publish(node) if step.result == OK && !step.says.contains("same") => {
+                    let expected = left.is_some_and(|left| left != node);
+                    assert_eq!(step.settled, expected, "{:?}", step.act);
+                    waits += usize::from(expected);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(waits, 4);
+    }
+
+    #[test]
+    fn the_story_begins_ready_and_ends_with_nothing_left() {
+        let steps = steps(false);
+        assert_eq!(steps.first().unwrap().act, Act::Probe);
+        let last = steps.last().unwrap();
+        assert_eq!((last.act, last.writer), (Act::Delete, None));
+    }
+
+    #[test]
+    fn sabotage_adds_to_the_story_and_changes_nothing_of_it() {
+        let honest: Vec<Act> = steps(false).iter().map(|step| step.act).collect();
+        let mut tampered: Vec<Act> = steps(true).iter().map(|step| step.act).collect();
+        let at = tampered
+            .iter()
+            .position(|act| matches!(act, Act::Sabotage(_)))
+            .unwrap();
+        tampered.drain(at..at + 2);
+        assert_eq!(tampered, honest);
+    }
+}

@@ -60,7 +60,14 @@ impl<W: Write> Timeline<W> {
     }
 
     pub(super) fn opening(&mut self) -> io::Result<()> {
-        let head = self.columns(["time", "what", "result", "took", "can write", "on disk"]);
+        let head = columns([
+            "time",
+            "what",
+            "result",
+            "took",
+            "can write",
+            "bytes on disk",
+        ]);
         let lines = [
             "A simulated RDS behind real SSH, the controller behind its real socket, three machines.".to_owned(),
             "Beneath each call, what the RDS was told: its lines of commands, in short.".to_owned(),
@@ -77,7 +84,7 @@ impl<W: Write> Timeline<W> {
 
     pub(super) fn step(&mut self, step: &Step, seen: &Seen, wrong: &[String]) -> io::Result<()> {
         let Outcome { result, detail } = &seen.outcome;
-        let row = self.columns([
+        let row = columns([
             &seconds(seen.at),
             &step.act.to_string(),
             result,
@@ -99,7 +106,8 @@ impl<W: Write> Timeline<W> {
         lines.extend(beneath("", step.note));
         if let Some(settled) = seen.settled.filter(|_| step.settled) {
             let waited = millis(settled);
-            lines.extend(beneath("", &format!("opened {waited} after the node before was cut")));
+            let text = format!("granted {waited} after the cut: the node before is out by then");
+            lines.extend(beneath("", &text));
         }
         for line in &seen.lines {
             let text = format!("+{}: {}", millis(line.after), line.words);
@@ -126,10 +134,11 @@ impl<W: Write> Timeline<W> {
             second_writers,
             replayed_writes,
             violations,
-            moves,
+            moves: _,
         } = report;
         let verdict = if *ok {
-            let text = "SUCCESS: at no time could two nodes use the volume, and no old write came back";
+            let text =
+                "SUCCESS: at no time could two nodes use the volume, and no old write came back";
             self.paint.on(Colour::Green, text)
         } else if violations.is_empty() {
             "Stopped before the end of the story.".to_owned()
@@ -150,17 +159,23 @@ impl<W: Write> Timeline<W> {
             ),
             verdict,
         ];
-        self.write(&lines)?;
-        if *moves > 0 {
-            self.write(&[format!("{moves} moves since")])?;
-        }
-        Ok(())
+        self.write(&lines)
     }
 
-    fn columns(&self, [time, what, result, took, writers, on_disk]: [&str; 6]) -> String {
-        format!("{time:>9}  {what:<34} {result:<20} {took:>8}  {writers:<14} {on_disk}")
-            .trim_end()
-            .to_owned()
+    /// The end of a volume that kept moving.
+    pub(super) fn farewell(&mut self, report: &Report) -> io::Result<()> {
+        let Report {
+            second_writers,
+            replayed_writes,
+            moves,
+            ..
+        } = report;
+        self.write(&[
+            String::new(),
+            format!(
+                "moves: {moves}, second writers seen by the RDS: {second_writers}, replayed writes: {replayed_writes}"
+            ),
+        ])
     }
 
     fn write(&mut self, lines: &[String]) -> io::Result<()> {
@@ -191,6 +206,12 @@ impl Paint {
     }
 }
 
+fn columns([time, what, result, took, writers, on_disk]: [&str; 6]) -> String {
+    format!("{time:>9}  {what:<34} {result:<20} {took:>8}  {writers:<14} {on_disk}")
+        .trim_end()
+        .to_owned()
+}
+
 /// A text under the name of its step, broken between words where it is too long.
 fn beneath(label: &str, text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -218,4 +239,125 @@ fn seconds(time: Duration) -> String {
 
 pub(super) fn millis(time: Duration) -> String {
     format!("{} ms", time.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::judge::RdsLine;
+    use crate::demo::story::chapters;
+
+    fn seen(result: &'static str, detail: &str) -> Seen {
+        Seen {
+            at: Duration::from_millis(1_234),
+            took: Duration::from_millis(1_004),
+            outcome: Outcome {
+                result,
+                detail: detail.to_owned(),
+            },
+            lines: vec![RdsLine {
+                after: Duration::from_millis(1_001),
+                words: "prepare > cut > open > read back".to_owned(),
+            }],
+            settled: Some(Duration::from_millis(1_003)),
+            writers: vec!["node-a".to_owned()],
+            on_disk: Some("node-a #1".to_owned()),
+            ..Seen::default()
+        }
+    }
+
+    fn told(colour: bool, tell: impl FnOnce(&mut Timeline<&mut Vec<u8>>)) -> String {
+        let mut out = Vec::new();
+        tell(&mut Timeline::new(&mut out, colour));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn publish() -> Step {
+        let all = chapters(false).into_iter().flat_map(|part| part.steps);
+        let mut moves = all.filter(|step| step.settled);
+        moves.next().expect("a step that waits")
+    }
+
+    #[test]
+    fn a_step_shows_call_result_time_names_commands_and_who_can_write() {
+        let text = told(false, |timeline| {
+            let seen = seen("OK", "fresh names: ...:node-b:1-2-3");
+            timeline.step(&publish(), &seen, &[]).unwrap();
+        });
+        assert_eq!(
+            text,
+            "  1.234 s  ControllerPublishVolume node-b     OK                    1004 ms  node-a         node-a #1\n\
+             \x20            fresh names: ...:node-b:1-2-3\n\
+             \x20            granted 1003 ms after the cut: the node before is out by then\n\
+             \x20            RDS +1001 ms: prepare > cut > open > read back\n"
+        );
+    }
+
+    #[test]
+    fn no_line_is_too_long_whatever_there_is_to_tell() {
+        let name = "nqn.2000-02.com.mikrotik:".repeat(9);
+        let many = "volume is attached to another node ".repeat(9);
+        let two = vec!["node-a".to_owned(), "node-b".to_owned()];
+        for step in chapters(true).into_iter().flat_map(|part| part.steps) {
+            let text = told(false, |timeline| {
+                let seen = Seen {
+                    writers: two.clone(),
+                    ..seen("FAILED_PRECONDITION", &format!("{many} {name}"))
+                };
+                timeline
+                    .step(&step, &seen, &[name.clone(), many.clone()])
+                    .unwrap();
+            });
+            for line in text.lines() {
+                assert!(line.len() <= WIDTH, "{}: {line}", line.len());
+            }
+            assert!(text.contains("VIOLATION"), "{text}");
+        }
+    }
+
+    #[test]
+    fn colours_are_only_where_they_are_wanted_and_change_no_letter() {
+        let tell = |colour| {
+            told(colour, |timeline| {
+                timeline.opening().unwrap();
+                timeline.chapter("One").unwrap();
+                let wrong = ["wrong".to_owned()];
+                timeline.step(&publish(), &seen("OK", "x"), &wrong).unwrap();
+                timeline
+                    .step(&publish(), &seen("ABORTED", "x"), &[])
+                    .unwrap();
+                timeline.summary(&Report::default()).unwrap();
+            })
+        };
+        let (plain, painted) = (tell(false), tell(true));
+        assert!(!plain.contains('\x1b'), "{plain}");
+        assert!(painted.contains("\x1b[31mOK\x1b[0m"), "{painted}");
+        assert!(painted.contains("\x1b[33mABORTED\x1b[0m"), "{painted}");
+        let mut stripped = painted;
+        for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"] {
+            stripped = stripped.replace(code, "");
+        }
+        assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn the_summary_says_how_it_ended() {
+        let bad = Report {
+            replayed_writes: 1,
+            violations: vec!["x".to_owned()],
+            ..Report::default()
+        };
+        let good = Report {
+            ok: true,
+            ..Report::default()
+        };
+        for (report, counts, verdict) in [
+            (good, "RDS: 0, replayed writes: 0", "SUCCESS"),
+            (bad, "RDS: 0, replayed writes: 1", "FAILURE"),
+            (Report::default(), "RDS: 0, replayed writes: 0", "Stopped"),
+        ] {
+            let text = told(false, |timeline| timeline.summary(&report).unwrap());
+            assert!(text.contains(counts) && text.contains(verdict), "{text}");
+        }
+    }
 }

@@ -33,8 +33,8 @@ impl Play {
 
     fn stage(&self, node: &str) -> Outcome {
         let machine = self.cast.sim.machine(node);
-        let Some(told) = self.last(node) else {
-            return impossible("the node was told nothing");
+        let Some(told) = self.told.get(node) else {
+            return nothing_told();
         };
         let before = machine.view().failed;
         let met = connected(machine.stage(&context(told)));
@@ -48,8 +48,8 @@ impl Play {
         let name = format!("{node} #{}", machine.view().issued);
         match written {
             Written::Done => {
-                self.acknowledged = Some(name.clone());
-                saw(result::WRITTEN, name)
+                self.acknowledged = Some(name);
+                saw(result::WRITTEN, "")
             }
             Written::Queued => saw(result::QUEUED, name),
             Written::NoDevice => saw(result::NO_DEVICE, ""),
@@ -80,8 +80,8 @@ impl Play {
 
     fn careless(&self, node: &str) -> Outcome {
         let machine = self.cast.sim.machine(node);
-        let Some(told) = self.last(node) else {
-            return impossible("the node was told nothing");
+        let Some(told) = self.told.get(node) else {
+            return nothing_told();
         };
         let met = match machine.connect_only(&context(told)) {
             Ok(()) if machine.view().live_paths() == 0 => saw(result::NO_DEVICE, ""),
@@ -94,8 +94,8 @@ impl Play {
     /// another one is given.
     fn replay(&self, node: &str, subsystem: Option<String>) -> Outcome {
         let machine = self.cast.sim.machine(node);
-        let Some(told) = self.last(node) else {
-            return impossible("the node was told nothing");
+        let Some(told) = self.told.get(node) else {
+            return nothing_told();
         };
         let old = match machine.names(&context(told)) {
             Ok(names) => names,
@@ -107,8 +107,8 @@ impl Play {
 
     /// What a restored backup or a hand edit could do, and the driver never does.
     async fn sabotage(&self, node: &str) -> Outcome {
-        let Some(told) = self.last(node) else {
-            return impossible("the node was told nothing");
+        let Some(told) = self.told.get(node) else {
+            return nothing_told();
         };
         let name = |key: &str| told.get(key).map(String::as_str).unwrap_or_default();
         let line = format!(
@@ -122,16 +122,15 @@ impl Play {
         saw(result::DONE, String::from_utf8_lossy(&said))
     }
 
-    /// What the node was told last.
-    fn last(&self, node: &str) -> Option<&Told> {
-        self.told.get(node).and_then(|told| told.last())
-    }
-
     /// The subsystem name that the volume has on the RDS now.
     fn current(&self) -> Option<String> {
         let disk = self.cast.sim.world().disk(self.slot())?;
         Some(disk.subsystem_nqn)
     }
+}
+
+fn nothing_told() -> Outcome {
+    impossible("the node was told nothing")
 }
 
 fn context(told: &Told) -> PublishContext {
