@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{Instrument, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
 use crate::domain::error::{Error, Kind};
 use crate::domain::grant::{FencingMode, Pair, Register, Scheme};
@@ -34,22 +34,31 @@ enum Loss {
 
 /// Reads at start and after every restart, for ever.
 pub(super) async fn run(state: &Arc<State>) {
+    let mut told = String::new();
     loop {
         let incarnation = state.backend.incarnation();
         let span = tracing::info_span!("rebuild", incarnation, outcome = tracing::field::Empty);
         match rebuild(state, incarnation).instrument(span.clone()).await {
             Ok(()) => {
                 span.record("outcome", "done");
+                told.clear();
                 state.backend.restarted(incarnation).await;
                 state.terms.end();
                 warn!("the RDS restarted, or may have; nothing is served until it is read again");
             }
             Err(error) => {
                 span.record("outcome", "failed");
-                warn!(
-                    ?error,
-                    "the RDS could not be read; nothing is served until it is"
-                );
+                // A device can be down for hours: once for each reason is enough for a person.
+                let reason = error.to_string();
+                if reason == told {
+                    debug!(?error, "the RDS still cannot be read");
+                } else {
+                    warn!(
+                        ?error,
+                        "the RDS cannot be read; nothing is served until it is"
+                    );
+                    told = reason;
+                }
                 tokio::time::sleep(RETRY).await;
             }
         }
@@ -144,7 +153,7 @@ fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(Volu
 impl Loss {
     fn between(memory: &Memory, register: &Register) -> Option<Self> {
         let told = memory.told.as_ref().map(|told| &told.pair);
-        match (&memory.seen, told) {
+        match (memory.expected(), told) {
             (Some(seen), _) if seen.names() == register.names() => None,
             (Some(_), Some(told)) => Some(Self::Told(told.clone())),
             (Some(_), None) => Some(Self::Stale),
@@ -227,6 +236,7 @@ mod tests {
             access: None,
         });
         Memory {
+            in_doubt: seen.is_none(),
             seen,
             told,
             ..Memory::default()
