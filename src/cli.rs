@@ -36,6 +36,9 @@ pub enum Command {
     /// Simulate an RDS: RouterOS over real SSH, with machines that connect to it
     #[cfg(feature = "sim")]
     Sim(Box<crate::sim::options::Options>),
+    /// Show the driver at work on this machine: simulated RDS, controller, nodes, and attacks
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::options::Options),
     /// Print the version
     Version,
 }
@@ -48,9 +51,25 @@ pub struct LogArgs {
     #[arg(long, env = "RDS_CSI_LOG_FORMAT", global = true, value_name = "FORMAT", default_value_t = Format::Text)]
     pub log_format: Format,
 
-    /// A level (error, warn, info, debug, trace) or a list of target=level
-    #[arg(long, env = "RDS_CSI_LOG_LEVEL", global = true, value_name = "FILTER", default_value = DEFAULT_FILTER)]
-    pub log_level: String,
+    /// A level (error, warn, info, debug, trace) or a list of target=level [default: info,russh=warn; for demo: error]
+    #[arg(long, env = "RDS_CSI_LOG_LEVEL", global = true, value_name = "FILTER")]
+    pub log_level: Option<String>,
+}
+
+// === impl Command ===
+
+impl Command {
+    /// What is logged unless asked otherwise. The demo tells its own story, among which log lines of
+    /// calls that are meant to fail would look like mistakes.
+    pub const fn default_filter(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => "error",
+            #[cfg(feature = "sim")]
+            Self::Sim(_) => DEFAULT_FILTER,
+            Self::Controller(_) | Self::Version => DEFAULT_FILTER,
+        }
+    }
 }
 
 /// `rds-csi controller`.

@@ -43,7 +43,8 @@ fn main() -> ExitCode {
 /// Runs one role until it ends, or until the second signal.
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { log, command } = cli;
-    telemetry::init(log.log_format, &log.log_level)?;
+    let filter = log.log_level.as_deref();
+    telemetry::init(log.log_format, filter.unwrap_or(command.default_filter()))?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let code = runtime.block_on(async {
         let signals = Signals::install().context("cannot catch signals")?;
@@ -63,6 +64,8 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
         Command::Controller(args) => controller::run(Config::try_from(*args)?, stop).await,
         #[cfg(feature = "sim")]
         Command::Sim(options) => rds_csi::sim::options::run(*options, stop).await,
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => rds_csi::demo::options::run(options, stop).await,
         Command::Version => {
             println!("rds-csi {}", env!("CARGO_PKG_VERSION"));
             Ok(())

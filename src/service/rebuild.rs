@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{Instrument, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
 use crate::domain::error::{Error, Kind};
 use crate::domain::grant::{FencingMode, Pair, Register, Scheme};
@@ -34,22 +34,31 @@ enum Loss {
 
 /// Reads at start and after every restart, for ever.
 pub(super) async fn run(state: &Arc<State>) {
+    let mut told = String::new();
     loop {
         let incarnation = state.backend.incarnation();
         let span = tracing::info_span!("rebuild", incarnation, outcome = tracing::field::Empty);
         match rebuild(state, incarnation).instrument(span.clone()).await {
             Ok(()) => {
                 span.record("outcome", "done");
+                told.clear();
                 state.backend.restarted(incarnation).await;
                 state.terms.end();
                 warn!("the RDS restarted, or may have; nothing is served until it is read again");
             }
             Err(error) => {
                 span.record("outcome", "failed");
-                warn!(
-                    ?error,
-                    "the RDS could not be read; nothing is served until it is"
-                );
+                // A device can be down for hours: once for each reason is enough for a person.
+                let reason = error.to_string();
+                if reason == told {
+                    debug!(?error, "the RDS still cannot be read");
+                } else {
+                    warn!(
+                        ?error,
+                        "the RDS cannot be read; nothing is served until it is"
+                    );
+                    told = reason;
+                }
                 tokio::time::sleep(RETRY).await;
             }
         }
