@@ -5,8 +5,9 @@ use rds_csi::domain::error::Kind;
 use rds_csi::domain::id::VolumeId;
 use rds_csi::ports::Backend as _;
 use rds_csi::sim::initiator::Written;
+use rds_csi::sim::transport::{Fault, Rule};
 
-use crate::bed::{Bed, Replica};
+use crate::bed::{Bed, Context, Replica, until, within};
 
 /// Restores, and waits until the controller has repaired what it found.
 async fn restore(bed: &Bed, replica: &Replica, snapshot: usize) {
@@ -16,7 +17,7 @@ async fn restore(bed: &Bed, replica: &Replica, snapshot: usize) {
 }
 
 /// Publishes to a node, connects and writes.
-async fn attach(bed: &Bed, replica: &Replica, id: &VolumeId, node: &str) -> crate::bed::Context {
+async fn attach(bed: &Bed, replica: &Replica, id: &VolumeId, node: &str) -> Context {
     let told = replica.publish(id, node).await.unwrap();
     bed.machine(node).stage(&told).unwrap();
     assert_eq!(bed.machine(node).write(id.as_str()), Written::Done);
@@ -136,4 +137,62 @@ async fn a_volume_deleted_since_can_be_deleted_again_and_made_anew() {
     replica.create("v").await.unwrap();
     attach(&bed, &replica, &id, "node-b").await;
     bed.assert_one_writer("deleted volume");
+}
+
+#[tokio::test]
+async fn nothing_is_answered_while_a_repair_fails_and_it_is_tried_again() {
+    let bed = Bed::new();
+    let replica = bed.controller().await;
+    let id = replica.create("v").await.unwrap();
+    attach(&bed, &replica, &id, "node-a").await;
+    let granted = bed.sim.snapshot();
+    detach(&bed, &replica, &id, "node-a").await;
+    let told = attach(&bed, &replica, &id, "node-b").await;
+
+    // A single repair tries four times.
+    bed.sim.faults().add(Rule {
+        times: Some(1000),
+        ..Rule::next(Fault::DropBefore, ":free:")
+    });
+    let before = replica.backend.incarnation();
+    bed.restore(granted);
+    within(replica.backend.restarted(before)).await;
+    until("a whole repair has failed", || {
+        assert!(!replica.volumes.ready(), "served before it was repaired");
+        bed.sim.faults().rules()[0].times < Some(1000 - 4)
+    })
+    .await;
+    let early = replica.publish(&id, "node-a").await.unwrap_err();
+    assert_eq!(early.kind(), Kind::Unavailable, "{early}");
+    bed.sim.faults().clear();
+    replica.ready().await;
+    assert_eq!(replica.publish(&id, "node-b").await.unwrap(), told);
+    bed.assert_one_writer("failing repair");
+}
+
+#[tokio::test]
+async fn a_call_that_meets_a_restored_state_does_not_take_it_for_its_own() {
+    let bed = Bed::new();
+    let replica = bed.controller().await;
+    let id = replica.create("v").await.unwrap();
+    let old = attach(&bed, &replica, &id, "node-a").await;
+    let granted = bed.sim.snapshot();
+    detach(&bed, &replica, &id, "node-a").await;
+    attach(&bed, &replica, &id, "node-b").await;
+    bed.machine("node-b").disconnect(id.as_str());
+
+    // Its line waits for a session, and the first session meets the restored device.
+    bed.sim.server().refuse_connects().await;
+    let before = replica.backend.incarnation();
+    bed.restore(granted);
+    let (detached, ()) = tokio::join!(replica.unpublish(&id, "node-b"), async {
+        until("the call waits", || replica.backend.pool().waiting > 0).await;
+        bed.sim.server().accept_connects().unwrap();
+    });
+    detached.unwrap_err();
+    replica.reread(before).await;
+    bed.machine("node-a").connect_only(&old).unwrap_err();
+    replica.unpublish(&id, "node-b").await.unwrap();
+    attach(&bed, &replica, &id, "node-c").await;
+    bed.assert_one_writer("call over a restore");
 }
