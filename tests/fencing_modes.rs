@@ -13,7 +13,7 @@ use rds_csi::ports::{Backend as _, Clock as _};
 use rds_csi::sim::initiator::Written;
 use rds_csi::sim::personality::Personality;
 
-use bed::{Bed, Knobs, Replica, until};
+use bed::{Bed, Knobs, Replica, within};
 
 /// Personalities and the mode each of them allows.
 fn devices() -> [(&'static str, Personality, &'static str); 6] {
@@ -140,16 +140,24 @@ async fn a_device_that_can_keep_nobody_out_is_not_served() {
         ..Personality::without_allow_host_name()
     };
     let without_package = Personality::without_rose_storage();
-    for (name, personality) in [("neither", neither), ("no package", without_package)] {
+    for (name, personality, word) in [
+        ("neither", neither, "cannot keep a second node out"),
+        ("no package", without_package, "rose-storage"),
+    ] {
         let bed = Bed::of(personality);
         let before = (bed.world().disks(), bed.world().files());
         let replica = bed.start(&Knobs::default());
-        until("the probe has been tried", || {
-            bed.commands(0).len() >= 2
+        let said = || async {
+            let refused = replica.create("v").await.unwrap_err();
+            assert_eq!(refused.kind(), Kind::Unavailable, "{name}: {refused:?}");
+            refused.to_string()
+        };
+        within(async {
+            while !said().await.contains(word) {
+                tokio::task::yield_now().await;
+            }
         })
         .await;
-        let refused = replica.create("v").await.unwrap_err();
-        assert_eq!(refused.kind(), Kind::Unavailable, "{name}: {refused:?}");
         assert!(!replica.volumes.ready(), "{name}");
         assert_eq!((bed.world().disks(), bed.world().files()), before, "{name}");
     }
