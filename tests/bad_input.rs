@@ -1,7 +1,11 @@
 //! Bad input to every call, over a real socket: each mistake has its code and a word that names it,
 //! and the RDS is byte for byte what it was before.
 #![cfg(feature = "sim")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a failed test"
+)]
 
 #[allow(dead_code, reason = "each test target uses its own part of the bed")]
 #[path = "support/bed.rs"]

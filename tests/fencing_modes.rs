@@ -1,7 +1,11 @@
 //! Devices that can enforce less: the mode is found at start, calls work in it, and a device that
 //! can keep nobody out is not served.
 #![cfg(feature = "sim")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a failed test"
+)]
 
 #[allow(dead_code, reason = "each test target uses its own part of the bed")]
 #[path = "support/bed.rs"]
@@ -31,7 +35,11 @@ fn devices() -> [(&'static str, Personality, &'static str); 6] {
             Personality::fixed_subsystem_nqn(),
             "host-nqn",
         ),
-        ("7.12 with a fixed subsystem name", old_and_fixed, "host-nqn"),
+        (
+            "7.12 with a fixed subsystem name",
+            old_and_fixed,
+            "host-nqn",
+        ),
         (
             "no allow-list",
             Personality::without_allow_host_name(),
@@ -66,7 +74,11 @@ async fn volumes_live_their_whole_life_in_every_mode() {
         let id = replica.create("v").await.expect(name);
         for node in ["node-a", "node-b", "node-a"] {
             let told = replica.publish(&id, node).await.expect(name);
-            assert_eq!(replica.publish(&id, node).await.expect(name), told, "{name}");
+            assert_eq!(
+                replica.publish(&id, node).await.expect(name),
+                told,
+                "{name}"
+            );
             assert_eq!(replica.holders(&id).await, [node], "{name}");
             let machine = bed.machine(node);
             machine.stage(&told).expect(name);
@@ -126,7 +138,11 @@ async fn a_restarted_controller_knows_the_holder_in_every_mode() {
         drop(first);
         let second = bed.controller().await;
         assert_eq!(second.holders(&id).await, ["node-a"], "{name}");
-        assert_eq!(second.publish(&id, "node-a").await.expect(name), told, "{name}");
+        assert_eq!(
+            second.publish(&id, "node-a").await.expect(name),
+            told,
+            "{name}"
+        );
         assert_eq!(bed.machine("node-a").view().live_paths(), 1, "{name}");
         let refused = second.publish(&id, "node-b").await.unwrap_err();
         assert_eq!(refused.kind(), Kind::AttachedElsewhere, "{name}");

@@ -14,7 +14,10 @@
 #[allow(dead_code, reason = "each test target uses its own part of the bed")]
 #[path = "support/bed.rs"]
 mod bed;
-#[allow(dead_code, reason = "each test target uses its own part of the deposits")]
+#[allow(
+    dead_code,
+    reason = "each test target uses its own part of the deposits"
+)]
 #[path = "support/deposit.rs"]
 mod deposit;
 #[path = "random_operations/play.rs"]

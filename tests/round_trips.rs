@@ -1,7 +1,11 @@
 //! What calls cost the RDS: RouterOS works on its configuration one command at a time, so each line
 //! that is not needed is time that other volumes wait.
 #![cfg(feature = "sim")]
-#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a failed test"
+)]
 
 #[allow(dead_code, reason = "each test target uses its own part of the bed")]
 #[path = "support/bed.rs"]
@@ -66,7 +70,11 @@ async fn every_answer_about_a_grant_is_read_from_the_rds() {
     assert_eq!((again, repeated), (told, 1), "the same call again");
     let before = bed.world().now_seq();
     replica.publish(&id, "node-b").await.unwrap_err();
-    assert_eq!(bed.commands(before).len(), 1, "a refusal names a holder that was read");
+    assert_eq!(
+        bed.commands(before).len(),
+        1,
+        "a refusal names a holder that was read"
+    );
     replica.unpublish(&id, "node-a").await.unwrap();
     let ((), detached) = cost(&bed, replica.unpublish(&id, "node-a")).await;
     assert_eq!(detached, 1, "detached again");

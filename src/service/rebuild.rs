@@ -42,7 +42,9 @@ pub(super) async fn run(state: &Arc<State>) {
         let incarnation = state.backend.incarnation();
         let span = tracing::info_span!("rebuild", incarnation, outcome = tracing::field::Empty);
         match rebuild(state, incarnation, &mut lost)
-            .instrument(span.clone()).await {
+            .instrument(span.clone())
+            .await
+        {
             Ok(()) => {
                 span.record("outcome", "done");
                 told.clear();

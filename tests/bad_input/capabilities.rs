@@ -47,8 +47,14 @@ fn rows() -> Vec<(VolumeCapability, &'static str)> {
             "99",
         ),
         (capability(Mode::Unknown), "UNKNOWN"),
-        (capability(Mode::MultiNodeReaderOnly), "MULTI_NODE_READER_ONLY"),
-        (block(Mode::MultiNodeSingleWriter), "MULTI_NODE_SINGLE_WRITER"),
+        (
+            capability(Mode::MultiNodeReaderOnly),
+            "MULTI_NODE_READER_ONLY",
+        ),
+        (
+            block(Mode::MultiNodeSingleWriter),
+            "MULTI_NODE_SINGLE_WRITER",
+        ),
         (capability(Mode::MultiNodeMultiWriter), "two mounts"),
         (mount("btrfs", ""), "btrfs"),
         (mount("ext4\";/quit", ""), "fs_type"),

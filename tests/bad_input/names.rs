@@ -112,7 +112,9 @@ async fn node_ids_that_could_break_a_name_are_refused() {
     for node in nodes.chain([long.as_str(), "-n", ":n", "a:free"]) {
         let answer = client.controller_publish_volume(publish(id, node)).await;
         room.refused(node, answer, Code::InvalidArgument, "node_id");
-        let answer = client.controller_unpublish_volume(unpublish(id, node)).await;
+        let answer = client
+            .controller_unpublish_volume(unpublish(id, node))
+            .await;
         room.refused(node, answer, Code::InvalidArgument, "node_id");
     }
     let answer = client.controller_publish_volume(publish(id, "")).await;
@@ -139,7 +141,9 @@ async fn unusual_node_ids_are_told_apart() {
         let refused = client.controller_publish_volume(publish(&id, &other));
         assert_eq!(refused.await.unwrap_err().code(), Code::FailedPrecondition);
         let elsewhere = client.controller_unpublish_volume(unpublish(&id, &other));
-        elsewhere.await.expect("a detach of a node that has nothing");
+        elsewhere
+            .await
+            .expect("a detach of a node that has nothing");
         let again = client.controller_publish_volume(publish(&id, &node)).await;
         assert_eq!(again.expect(&node).into_inner().publish_context, told);
         let detached = client.controller_unpublish_volume(unpublish(&id, &node));

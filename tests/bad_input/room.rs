@@ -3,9 +3,7 @@
 use rds_csi::domain::id::VolumeId;
 use rds_csi::proto::csi;
 use rds_csi::proto::csi::volume_capability::access_mode::Mode;
-use rds_csi::proto::csi::volume_capability::{
-    AccessMode, AccessType, BlockVolume, MountVolume,
-};
+use rds_csi::proto::csi::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
 use tonic::{Code, Response, Status};
 
 use crate::bed::{Bed, Replica};

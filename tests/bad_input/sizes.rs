@@ -80,7 +80,10 @@ async fn the_same_name_with_another_request_is_another_volume_and_refused() {
     let answer = client.create_volume(other).await;
     room.refused("parameters", answer, taken, "parameters");
     let same = client.create_volume(sized("there", GIB, 0)).await.unwrap();
-    assert_eq!(same.into_inner().volume.unwrap().volume_id, room.id.as_str());
+    assert_eq!(
+        same.into_inner().volume.unwrap().volume_id,
+        room.id.as_str()
+    );
     room.unchanged("the same again");
     let answer = client.delete_volume(delete(room.id.as_str())).await;
     room.refused("delete", answer, Code::FailedPrecondition, "node-a");

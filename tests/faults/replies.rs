@@ -6,7 +6,8 @@ use rds_csi::domain::error::{Effect, Kind};
 use rds_csi::sim::faults::{DeviceFaults, VerbFailure};
 use rds_csi::sim::transport::{Fault, Matcher, Overflow, Rule};
 
-use crate::bed::{Bed, GIB, Knobs, insist};
+use crate::bed::replica::insist;
+use crate::bed::{Bed, GIB, Knobs};
 use crate::subject::{NODE, OPERATIONS, Operation, Subject};
 
 /// The deadline of one line, where it is meant to pass.
@@ -113,7 +114,11 @@ async fn a_device_that_answers_slowly_for_ever_is_given_up_at_the_deadline() {
         let began = Instant::now();
         let error = subject.call(operation).await.expect_err(&case);
         // Ten steps at most, each of them a line and a new session.
-        assert!(began.elapsed() < 40 * SHORT, "{case}: {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < 40 * SHORT,
+            "{case}: {:?}",
+            began.elapsed()
+        );
         assert_eq!(error.effect(), Effect::Unknown, "{case}: {error:?}");
         bed.sim.faults().clear();
         subject.run(operation).await.expect(&case);

@@ -11,7 +11,8 @@ use rds_csi::sim::gate::Breakpoints;
 use rds_csi::sim::initiator::{Kernel, Machine, MachineConfig};
 use rds_csi::sim::transport::{Matcher, Rule};
 
-use crate::bed::{Bed, Context, GIB, Knobs, Replica, insist};
+use crate::bed::replica::insist;
+use crate::bed::{Bed, Context, GIB, Knobs, Replica};
 use crate::deposit::{Deposit, is_at};
 use crate::step::{Call, NODES, Step, VOLUMES};
 
@@ -49,8 +50,7 @@ impl Play {
         let kernels = [Kernel::V6_12, Kernel::V6_1];
         for node in 0..NODES {
             let kernel = kernels[node % kernels.len()];
-            bed.sim
-                .add_machine(MachineConfig::new(&name(node), kernel));
+            bed.sim.add_machine(MachineConfig::new(&name(node), kernel));
         }
         let replica = bed.controller_with(&knobs()).await;
         let mut ids = Vec::new();
@@ -218,10 +218,16 @@ impl Play {
         let id = &self.ids[volume];
         let held = self.holders.contains_key(&volume);
         self.replica.delete(id).await?;
-        assert!(!held || self.disturbed, "v{volume} deleted while it was held");
+        assert!(
+            !held || self.disturbed,
+            "v{volume} deleted while it was held"
+        );
         self.holders.remove(&volume);
         let left = self.bed.holdings();
-        assert!(left.iter().all(|one| !one.contains(id.as_str())), "{left:?}");
+        assert!(
+            left.iter().all(|one| !one.contains(id.as_str())),
+            "{left:?}"
+        );
         Ok(())
     }
 
