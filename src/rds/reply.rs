@@ -106,7 +106,7 @@ fn split<'a>(text: &'a str, nonce: &Nonce, count: usize) -> Split<'a> {
     let (mut from, mut at) = (0, 0);
     let mut sentinel = nonce.sentinel(0);
     for line in text.split_inclusive('\n') {
-        if sections.len() < count && line.trim_end() == sentinel {
+        if sections.len() < count && line.trim() == sentinel {
             sections.push(text.get(from..at).unwrap_or(""));
             from = at + line.len();
             sentinel = nonce.sentinel(sections.len());

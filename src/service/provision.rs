@@ -88,12 +88,15 @@ async fn create(work: &Work, request: CreateVolume) -> Result<Created, Error> {
     let permit = work.permit()?;
     let entry = match work.state.backend.create(permit, &new).await {
         Ok(entry) => entry,
-        // Whether the entry was made is asked, not guessed: the file's nonce tells ours apart.
-        Err(error) if error.effect() == Effect::Unknown => {
+        Err(error) if error.kind() == Kind::Unavailable && error.effect() == Effect::None => {
+            return Err(error);
+        }
+        // Whether there is an entry now is asked, not guessed, after a refusal as well: the device
+        // may refuse what another line made at the same moment, or fail after it made it.
+        Err(error) => {
             work.doubt();
             Some(work.read().await?.ok_or(error)?)
         }
-        Err(error) => return Err(error),
     };
     work.term.check()?;
     let entry = entry.ok_or_else(|| {

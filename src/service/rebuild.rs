@@ -1,6 +1,6 @@
 //! Reading the whole RDS before anything is served: at start, and after every restart of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::service::State;
 use crate::service::ledger::{Facts, Memory, Told};
 use crate::service::publish::explain;
 use crate::service::registers::{After, Work};
+use crate::service::term::Term;
 
 /// Between two tries to read the RDS. The pool below reconnects with its own back-off; this only
 /// keeps a device that refuses from being asked in a tight loop.
@@ -23,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const MAX_STEPS: usize = 4;
 
 /// A register that is not what this process last knew: the RDS came back with an older state.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Loss {
     /// This pair, which its node was told, must come back: the node goes on using it.
     Told(Pair),
@@ -35,10 +36,13 @@ enum Loss {
 /// Reads at start and after every restart, for ever.
 pub(super) async fn run(state: &Arc<State>) {
     let mut told = String::new();
+    // Outlives a reading that fails half-way: by the next one, what was last seen is the older state.
+    let mut lost = HashMap::new();
     loop {
         let incarnation = state.backend.incarnation();
         let span = tracing::info_span!("rebuild", incarnation, outcome = tracing::field::Empty);
-        match rebuild(state, incarnation).instrument(span.clone()).await {
+        match rebuild(state, incarnation, &mut lost)
+            .instrument(span.clone()).await {
             Ok(()) => {
                 span.record("outcome", "done");
                 told.clear();
@@ -66,7 +70,13 @@ pub(super) async fn run(state: &Arc<State>) {
 }
 
 /// One reading: what the device can enforce, every register, the epoch above all that left a mark.
-async fn rebuild(state: &Arc<State>, incarnation: u64) -> Result<(), Error> {
+/// Calls are served only once every register is what this process last knew: an old grant answered
+/// to its node would let that node's queued writes in, over the data of whoever came since.
+async fn rebuild(
+    state: &Arc<State>,
+    incarnation: u64,
+    lost: &mut HashMap<VolumeId, Loss>,
+) -> Result<(), Error> {
     // Nobody else leads a standalone RDS, so these permits need no term yet.
     let reading = Leadership::standalone(Epoch::ZERO);
     let permit = reading.permit(state.clock.boot())?;
@@ -91,15 +101,17 @@ async fn rebuild(state: &Arc<State>, incarnation: u64) -> Result<(), Error> {
         .max()
         .unwrap_or(Epoch::ZERO)
         .next();
-    let lost = remember(state, &scheme, &entries);
-    state
-        .terms
-        .begin(Leadership::standalone(epoch), scheme, incarnation);
-    for (id, loss) in lost {
-        if let Err(error) = repair(state, &id, &loss).await {
-            warn!(volume.id = %id, ?error, "a register that changed over the restart is left alone");
-        }
+    for (id, loss) in remember(state, &scheme, &entries) {
+        lost.entry(id).or_insert(loss);
     }
+    let term = state
+        .terms
+        .prepare(Leadership::standalone(epoch), scheme, incarnation);
+    for (id, loss) in lost.clone() {
+        repair(state, &term, &id, &loss).await?;
+        lost.remove(&id);
+    }
+    state.terms.begin(term);
     state.terms.current()?;
     info!(
         ?epoch,
@@ -158,23 +170,36 @@ impl Loss {
             (Some(_), Some(told)) => Some(Self::Told(told.clone())),
             (Some(_), None) => Some(Self::Stale),
             // The last command's outcome is unknown. Its caller will ask again, so nothing is
-            // brought back; but a pair that is not the one last told is out of date.
-            (None, Some(told)) => register
+            // brought back; but a pair that is not the one last told is out of date, or was told
+            // to nobody.
+            (None, told) => register
                 .pair()
-                .is_some_and(|pair| pair.tail != told.tail)
+                .is_some_and(|pair| told.is_none_or(|told| pair.tail != told.tail))
                 .then_some(Self::Stale),
-            (None, None) => None,
         }
     }
 }
 
-/// Brings one register back to what this process last knew.
-async fn repair(state: &Arc<State>, id: &VolumeId, loss: &Loss) -> Result<(), Error> {
+/// Brings one register back to what this process last knew. Names that are not ours are left alone:
+/// no call grants over them either.
+async fn repair(
+    state: &Arc<State>,
+    term: &Arc<Term>,
+    id: &VolumeId,
+    loss: &Loss,
+) -> Result<(), Error> {
     let _turn = state.inflight.enter(id, "repair").await?;
-    let work = Work::begin(state, id)?;
+    let work = Work::within(state, Arc::clone(term), id);
     for _ in 0..MAX_STEPS {
-        let Some(view) = work.read_ours().await? else {
+        let Some(entry) = work.read().await? else {
             return Ok(());
+        };
+        let view = match work.view(entry) {
+            Ok(view) => view,
+            Err(error) => {
+                warn!(volume.id = %id, %error, "an entry that is not ours is left alone");
+                return Ok(());
+            }
         };
         let after = match (&view.register, loss) {
             (Register::Granted(pair), Loss::Told(told)) if pair == told => return Ok(()),
@@ -191,7 +216,9 @@ async fn repair(state: &Arc<State>, id: &VolumeId, loss: &Loss) -> Result<(), Er
                 work.revoke(view.register.names()).await?
             }
             (Register::Foreign { why, .. }, _) => {
-                return Err(Error::new(Kind::InUse, explain(*why)));
+                let why = explain(*why);
+                warn!(volume.id = %id, why, "names that are not ours are left alone");
+                return Ok(());
             }
         };
         if let After::Unknown(error) = after {
@@ -268,7 +295,8 @@ mod tests {
             (None, Some(&new), granted(&old), Some(Loss::Stale)),
             (None, Some(&new), granted(&new), None),
             (None, Some(&new), free.clone(), None),
-            (None, None, granted(&old), None),
+            (None, None, granted(&old), Some(Loss::Stale)),
+            (None, None, free.clone(), None),
         ];
         for (seen, told, found, expected) in rows {
             let memory = memory(seen, told.cloned());

@@ -46,12 +46,17 @@ pub(super) enum After {
 impl Work {
     /// Begins work in the term in force.
     pub(super) fn begin(state: &Arc<State>, id: &VolumeId) -> Result<Self, Error> {
-        Ok(Self {
+        Ok(Self::within(state, state.terms.current()?, id))
+    }
+
+    /// Work in a term that may not be in force yet.
+    pub(super) fn within(state: &Arc<State>, term: Arc<Term>, id: &VolumeId) -> Self {
+        Self {
             state: Arc::clone(state),
-            term: state.terms.current()?,
+            term,
             id: id.clone(),
             in_doubt: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Ends the work: a failure after a lost reply is not a claim about the RDS, whatever its kind.
@@ -99,17 +104,21 @@ impl Work {
         Ok(entry)
     }
 
-    /// Takes an entry for a volume of ours, and remembers what it says.
+    /// Takes an entry for a volume of ours, and remembers what it says. What comes back after the
+    /// term is over is not remembered: it may be an older state that a restart brought back, and the
+    /// next reading finds that out by what this term last saw.
     ///
     /// # Errors
     /// `InUse` if it is not provably ours.
     pub(super) fn view(&self, entry: Entry) -> Result<View, Error> {
         let file = entry.prove_ours(&self.term.scheme, &self.state.settings.base)?;
         let register = entry.register(&self.term.scheme);
-        let now = self.state.clock.boot();
-        self.state
-            .ledger
-            .observe(&self.id, Facts { file }, &register, now);
+        if self.term.check().is_ok() {
+            let now = self.state.clock.boot();
+            self.state
+                .ledger
+                .observe(&self.id, Facts { file }, &register, now);
+        }
         Ok(View { entry, register })
     }
 

@@ -61,16 +61,25 @@ impl Terms {
             .take();
     }
 
-    /// Begins a term over the `incarnation` that was read.
-    pub(super) fn begin(&self, leadership: Leadership, scheme: Scheme, incarnation: u64) {
-        let term = Term {
+    /// A term over the `incarnation` that was read. Calls are not served in it yet.
+    pub(super) fn prepare(
+        &self,
+        leadership: Leadership,
+        scheme: Scheme,
+        incarnation: u64,
+    ) -> Arc<Term> {
+        Arc::new(Term {
             leadership,
             scheme,
             incarnation,
             backend: Arc::clone(&self.backend),
             clock: Arc::clone(&self.clock),
-        };
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(term));
+        })
+    }
+
+    /// Serves calls in this term from now on.
+    pub(super) fn begin(&self, term: Arc<Term>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(term);
     }
 }
 
