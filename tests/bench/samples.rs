@@ -1,0 +1,73 @@
+//! Durations of many calls, reduced to what a table shows.
+
+use std::time::Duration;
+
+/// The durations of calls of one kind.
+#[derive(Debug, Default)]
+pub(crate) struct Samples(Vec<Duration>);
+
+/// What is told of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) p50: Duration,
+    pub(crate) p90: Duration,
+    pub(crate) p99: Duration,
+    pub(crate) max: Duration,
+}
+
+impl Samples {
+    pub(crate) fn push(&mut self, took: Duration) {
+        self.0.push(took);
+    }
+
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    pub(crate) fn summary(mut self) -> Summary {
+        self.0.sort_unstable();
+        let at = |percent| self.0.get(rank(self.0.len(), percent)).copied();
+        Summary {
+            p50: at(50).unwrap_or_default(),
+            p90: at(90).unwrap_or_default(),
+            p99: at(99).unwrap_or_default(),
+            max: at(100).unwrap_or_default(),
+        }
+    }
+}
+
+/// The nearest rank: the smallest sample that `percent` of all are not above. Nothing is invented
+/// between two samples.
+fn rank(count: usize, percent: usize) -> usize {
+    (count * percent).div_ceil(100).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(count: u64, expected: [u64; 4]) {
+        let mut samples = Samples::default();
+        // In two halves and backwards: neither order nor origin matters.
+        let mut other = Samples::default();
+        for ms in (1..=count).rev() {
+            let half = if ms % 2 == 0 { &mut samples } else { &mut other };
+            half.push(Duration::from_millis(ms));
+        }
+        samples.append(other);
+        let [p50, p90, p99, max] = expected.map(Duration::from_millis);
+        let expected = Summary { p50, p90, p99, max };
+        assert_eq!(samples.summary(), expected, "{count} samples");
+    }
+
+    #[test]
+    fn a_percentile_is_a_sample_that_so_many_are_not_above() {
+        check(0, [0, 0, 0, 0]);
+        check(1, [1, 1, 1, 1]);
+        check(2, [1, 2, 2, 2]);
+        check(10, [5, 9, 10, 10]);
+        check(100, [50, 90, 99, 100]);
+        check(1000, [500, 900, 990, 1000]);
+        check(1001, [501, 901, 991, 1001]);
+    }
+}
