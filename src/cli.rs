@@ -1,1 +1,224 @@
-//! cli
+//! The command line, as typed. What it means is `config`'s business.
+//!
+//! Flags have the Go driver's names where the meaning is the same. Each can come from the
+//! environment instead: `--rds-port` is `RDS_CSI_RDS_PORT`.
+
+pub mod duration;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::telemetry::{DEFAULT_FILTER, Format};
+
+/// CSI driver for MikroTik ROSE Data Servers.
+#[derive(Debug, Parser)]
+#[command(name = "rds-csi", version)]
+pub struct Cli {
+    /// What the process says about itself.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// The role that this process plays.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The roles of the one binary.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve CSI Identity and Controller on a unix socket
+    Controller(Box<ControllerArgs>),
+    /// Simulate an RDS: RouterOS over real SSH, with machines that connect to it
+    #[cfg(feature = "sim")]
+    Sim(Box<crate::sim::options::Options>),
+    /// Print the version
+    Version,
+}
+
+/// Logging, the same for every role.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub struct LogArgs {
+    /// text or json
+    #[arg(long, env = "RDS_CSI_LOG_FORMAT", global = true, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub log_format: Format,
+
+    /// A level (error, warn, info, debug, trace) or a list of target=level
+    #[arg(long, env = "RDS_CSI_LOG_LEVEL", global = true, value_name = "FILTER", default_value = DEFAULT_FILTER)]
+    pub log_level: String,
+}
+
+/// `rds-csi controller`.
+#[derive(Debug, Args)]
+pub struct ControllerArgs {
+    /// Where sidecars connect: unix:///path [default: the driver's own directory below /var/lib/kubelet/plugins]
+    #[arg(long, env = "RDS_CSI_ENDPOINT", value_name = "ENDPOINT")]
+    pub endpoint: Option<String>,
+
+    /// Name of the CSI driver, as in CSIDriver and StorageClass
+    #[arg(long, env = "RDS_CSI_DRIVER_NAME", value_name = "NAME", default_value = crate::config::DRIVER_NAME)]
+    pub driver_name: String,
+
+    /// Run without Kubernetes, as the only controller of this RDS
+    #[arg(long, env = "RDS_CSI_STANDALONE")]
+    pub standalone: bool,
+
+    /// Whose volumes these are: unique among the clusters that share one RDS, and never changed
+    #[arg(long, env = "RDS_CSI_CLUSTER_ID", value_name = "ID")]
+    pub cluster_id: String,
+
+    /// Directory of the volumes on the RDS; what lies elsewhere is never touched
+    #[arg(
+        long,
+        env = "RDS_CSI_RDS_VOLUME_BASE_PATH",
+        value_name = "PATH",
+        default_value = "/storage-pool/metal-csi"
+    )]
+    pub rds_volume_base_path: String,
+
+    /// Where nodes connect to volumes, an IP address [default: --rds-address, if that is one]
+    #[arg(long, env = "RDS_CSI_NVME_ADDRESS", value_name = "IP")]
+    pub nvme_address: Option<String>,
+
+    /// How long a node must have been cut off before another one is let in
+    #[arg(long, env = "RDS_CSI_REVOKE_SETTLE", value_name = "DURATION", default_value = "1s", value_parser = duration::parse)]
+    pub revoke_settle: Duration,
+
+    /// Accept a --revoke-settle that is too short for a real RDS; for tests
+    #[arg(long, env = "RDS_CSI_UNSAFE_REVOKE_SETTLE", hide = true)]
+    pub unsafe_revoke_settle: bool,
+
+    /// A node that may attach volumes, repeatable; any other does not exist [default: every node]
+    #[arg(
+        long,
+        env = "RDS_CSI_ALLOWED_NODE",
+        value_name = "NODE",
+        value_delimiter = ','
+    )]
+    pub allowed_node: Vec<String>,
+
+    /// The RDS. Last, as its help heading would be taken for that of all that follows
+    #[command(flatten)]
+    pub rds: RdsArgs,
+}
+
+/// How to reach the RDS, the same for every role that talks to it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "RDS")]
+pub struct RdsArgs {
+    /// Host name or IP address of the RDS
+    #[arg(long, env = "RDS_CSI_RDS_ADDRESS", value_name = "HOST")]
+    pub rds_address: String,
+
+    /// Port of SSH on the RDS
+    #[arg(long, env = "RDS_CSI_RDS_PORT", value_name = "PORT", default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
+    pub rds_port: u16,
+
+    /// User on the RDS
+    #[arg(
+        long,
+        env = "RDS_CSI_RDS_USER",
+        value_name = "USER",
+        default_value = "admin"
+    )]
+    pub rds_user: String,
+
+    /// File with the private key of that user; read again when it changes
+    #[arg(long, env = "RDS_CSI_RDS_KEY_FILE", value_name = "FILE")]
+    pub rds_key_file: Option<PathBuf>,
+
+    /// File with the password of that user, tried if there is no key or the RDS refuses it
+    #[arg(long, env = "RDS_CSI_RDS_PASSWORD_FILE", value_name = "FILE")]
+    pub rds_password_file: Option<PathBuf>,
+
+    /// Host key of the RDS: a file (known_hosts or public key), a fingerprint (SHA256:...) or a public key
+    #[arg(long, env = "RDS_CSI_RDS_HOST_KEY", value_name = "FILE|KEY")]
+    pub rds_host_key: Option<String>,
+
+    /// Accept any host key if none is given: whoever answers can read and change all commands
+    #[arg(long, env = "RDS_CSI_RDS_INSECURE_SKIP_VERIFY")]
+    pub rds_insecure_skip_verify: bool,
+
+    /// Also offer SSH algorithms that are no longer considered safe, for an old RouterOS
+    #[arg(long, env = "RDS_CSI_RDS_LEGACY_ALGORITHMS")]
+    pub rds_legacy_algorithms: bool,
+
+    /// SSH connections to the RDS; each runs one command at a time
+    #[arg(
+        long,
+        env = "RDS_CSI_RDS_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 4
+    )]
+    pub rds_connections: usize,
+
+    /// How long the RDS may take for one command
+    #[arg(long, env = "RDS_CSI_RDS_COMMAND_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    pub rds_command_timeout: Duration,
+
+    /// How long the RDS may take to accept a connection
+    #[arg(long, env = "RDS_CSI_RDS_CONNECT_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    pub rds_connect_timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_in_itself() {
+        Cli::command().debug_assert();
+        for role in Cli::command().get_subcommands() {
+            assert!(
+                role.get_about().is_some(),
+                "{} has no help",
+                role.get_name()
+            );
+        }
+    }
+
+    #[test]
+    fn every_flag_can_be_set_from_the_environment_under_one_rule() {
+        let command = Cli::command();
+        let controller = command.find_subcommand("controller").unwrap();
+        let flags = command.get_arguments().chain(controller.get_arguments());
+        let mut seen = 0;
+        for flag in flags.filter(|flag| !["help", "version"].contains(&flag.get_id().as_str())) {
+            let name = flag.get_long().unwrap();
+            let expected = format!("RDS_CSI_{}", name.to_uppercase().replace('-', "_"));
+            let env = flag.get_env().and_then(|env| env.to_str());
+            assert_eq!(env, Some(expected.as_str()), "--{name}");
+            assert!(flag.get_help().is_some(), "--{name} has no help");
+            seen += 1;
+        }
+        assert!(seen > 20, "{seen} flags were looked at");
+    }
+
+    #[test]
+    fn words_that_make_no_sense_are_refused_before_anything_starts() {
+        let good = ["controller", "--cluster-id=c", "--rds-address=rds"];
+        let rows: [&[&str]; 10] = [
+            &[],
+            &["operator"],
+            &["controller"],
+            &["controller", "--cluster-id=c"],
+            &["--rds-port=0"],
+            &["--rds-port=65536"],
+            &["--rds-command-timeout=10"],
+            &["--revoke-settle=-1s"],
+            &["--log-format=yaml"],
+            &["--rds-hostkey=x"],
+        ];
+        for row in rows {
+            let flags_only = row.first().is_some_and(|word| word.starts_with("--"));
+            let prefix = if flags_only { &good[..] } else { &[] };
+            let words = ["rds-csi"].iter().chain(prefix).chain(row);
+            assert!(Cli::try_parse_from(words).is_err(), "{row:?}");
+        }
+        let words = ["rds-csi"].iter().chain(&good);
+        assert!(Cli::try_parse_from(words).is_ok());
+    }
+}

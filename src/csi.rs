@@ -1,1 +1,11 @@
-//! csi
+//! gRPC in: CSI requests become calls of the services, their answers become CSI responses.
+
+pub mod controller;
+pub mod identity;
+pub mod observe;
+pub mod request;
+pub mod response;
+pub mod rpc;
+pub mod server;
+pub mod socket;
+pub mod status;

@@ -1,6 +1,8 @@
-//! `rds-csi`: a Kubernetes CSI driver for MikroTik ROSE Data Servers. `ARCHITECTURE.md` is the map.
+//! `rds-csi`: a CSI driver for MikroTik ROSE Data Servers. What follows is `ARCHITECTURE.md`, the map.
+#![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod csi;

@@ -1,3 +1,71 @@
 //! The `rds-csi` binary: parse the command line, run one role, return its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use rds_csi::cli::{Cli, Command};
+use rds_csi::config::Config;
+use rds_csi::task::signals::Signals;
+use rds_csi::{controller, telemetry};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+/// What shells and clap use for a command line that makes no sense.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Also --help and --version, whose exit code is 0.
+        Err(answer) if answer.print().is_ok() => {
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(USAGE));
+        }
+        Err(_) => return ExitCode::from(USAGE),
+    };
+    match start(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            // For the case that the error is about logging itself.
+            if !tracing::dispatcher::has_been_set() {
+                eprintln!("rds-csi: {error:#}");
+            }
+            error!(
+                error = format!("{error:#}"),
+                "the process ends with an error"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one role until it ends, or until the second signal.
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { log, command } = cli;
+    telemetry::init(log.log_format, &log.log_level)?;
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let code = runtime.block_on(async {
+        let signals = Signals::install().context("cannot catch signals")?;
+        let stop = CancellationToken::new();
+        tokio::select! {
+            ended = run(command, stop.clone()) => ended.map(|()| ExitCode::SUCCESS),
+            code = signals.twice(stop) => Ok(ExitCode::from(code)),
+        }
+    });
+    // Work that is still blocked in a system call must not hold up the end of the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
+    match command {
+        Command::Controller(args) => controller::run(Config::try_from(*args)?, stop).await,
+        #[cfg(feature = "sim")]
+        Command::Sim(options) => rds_csi::sim::options::run(*options, stop).await,
+        Command::Version => {
+            println!("rds-csi {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    }
+}

@@ -117,6 +117,13 @@ impl Error {
         self
     }
 
+    /// The same failure, after a command whose outcome is not known.
+    #[must_use]
+    pub fn with_unknown_effect(mut self) -> Self {
+        self.effect = Effect::Unknown;
+        self
+    }
+
     /// Puts what was attempted in front of the message.
     #[must_use]
     pub fn while_doing(mut self, attempt: &str) -> Self {

@@ -94,7 +94,11 @@ impl TryFrom<&Record> for DiskEntry {
                 .nonempty(property::FILESYSTEM)
                 .filter(|name| name != "-"),
             state: record.nonempty(property::STATE),
-            comment: record.nonempty(property::COMMENT),
+            // Text listings cannot tell blanks around a comment from its layout.
+            comment: record
+                .get(property::COMMENT)
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty()),
         })
     }
 }

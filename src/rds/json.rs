@@ -12,24 +12,56 @@ use serde_json::Value;
 use crate::rds::error::{ReadError, excerpt};
 use crate::rds::record::Record;
 
-/// Whole numbers beyond 2^53 (8 PiB) are not exact in the decimal form and are refused in it.
-const EXACT_DECIMAL: f64 = 9_007_199_254_740_992.0;
-
 /// Reads a list of records, or a single record.
 ///
 /// # Errors
 /// [`ReadError::Json`] for anything else, also for an object that has a key twice.
 pub fn read(text: &str) -> Result<Vec<Record>, ReadError> {
-    let trimmed = text.trim();
-    let parsed = if trimmed.starts_with('{') {
-        serde_json::from_str(trimmed).map(|record| vec![record])
+    let exact = without_zero_fractions(text.trim());
+    let parsed = if exact.starts_with('{') {
+        serde_json::from_str(&exact).map(|record| vec![record])
     } else {
-        serde_json::from_str(trimmed)
+        serde_json::from_str(&exact)
     };
     parsed.map_err(|source| ReadError::Json {
         source,
-        begins: excerpt(trimmed),
+        begins: excerpt(&exact),
     })
+}
+
+/// Writes `2048.000000` as `2048`. Read as a binary fraction a large size would come out rounded:
+/// the JSON parser is not exact beyond 19 digits, and a byte count must be.
+fn without_zero_fractions(text: &str) -> String {
+    let mut exact = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut in_string, mut before) = (false, ' ');
+    while let Some(c) = rest.chars().next() {
+        let mut length = c.len_utf8();
+        match c {
+            '"' => in_string = !in_string,
+            // Whatever is escaped, even a quote, does not end the string.
+            '\\' if in_string => length += rest.chars().nth(1).map_or(0, char::len_utf8),
+            '.' if !in_string && before.is_ascii_digit() => {
+                if let Some(after) = skip_zero_fraction(rest) {
+                    rest = after;
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        let (taken, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        exact.push_str(taken);
+        (rest, before) = (after, c);
+    }
+    exact
+}
+
+/// What follows `.000`, if nothing but zeros is the whole fraction.
+fn skip_zero_fraction(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix('.')?;
+    let after = digits.trim_start_matches('0');
+    let goes_on = after.starts_with(|c: char| c.is_ascii_digit() || matches!(c, 'e' | 'E'));
+    (!goes_on && after.len() < digits.len()).then_some(after)
 }
 
 impl<'de> Deserialize<'de> for Record {
@@ -67,17 +99,10 @@ fn raw(value: Value) -> String {
         Value::Null => String::new(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) => match number.as_f64() {
-            Some(decimal) if number.is_f64() && is_exact(decimal) => format!("{decimal:.0}"),
-            _ => number.to_string(),
-        },
+        Value::Number(number) => number.to_string(),
         // No property the driver reads is a list; it is kept for the eye.
         nested @ (Value::Array(_) | Value::Object(_)) => nested.to_string(),
     }
-}
-
-fn is_exact(decimal: f64) -> bool {
-    decimal.fract() == 0.0 && decimal.abs() < EXACT_DECIMAL
 }
 
 #[cfg(test)]
@@ -146,10 +171,24 @@ mod tests {
     }
 
     #[test]
-    fn inexact_decimal_is_not_read_as_a_size() {
-        let records = read(r#"[{"slot":"a","size":9007199254740993.000000}]"#).unwrap();
-        let size = records[0].number("size");
-        // The decimal was rounded before we saw it; being whole is not enough.
-        assert!(size.is_err(), "{size:?}");
+    fn large_decimals_are_read_exactly() {
+        for size in [1_018_692_586_180_295, 9_007_199_254_740_993, u64::MAX] {
+            check(
+                &format!("[{{\"size\":{size}.000000}}]"),
+                &[("size", &size.to_string())],
+            );
+        }
+        check(
+            r#"[{"a":"1.000","b":1.000}]"#,
+            &[("a", "1.000"), ("b", "1")],
+        );
+        check(
+            r#"[{"a":"\"7.0","b":"\\","c":7.0}]"#,
+            &[("a", "\"7.0"), ("b", "\\"), ("c", "7")],
+        );
+        check(r#"[{"a":10.50}]"#, &[("a", "10.5")]);
+        for bad in ["[{\"a\":1.}]", "[{\"a\":.0}]"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -87,18 +87,15 @@ impl Record {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
-        match read(value) {
-            Some(parsed) => Ok(Some(parsed)),
-            None => {
-                let value = excerpt(value);
-                Err(ReadError::Value {
-                    key,
-                    of: self.label(),
-                    value,
-                    expected,
-                })
-            }
+        if let Some(parsed) = read(value) {
+            return Ok(Some(parsed));
         }
+        Err(ReadError::Value {
+            key,
+            of: self.label(),
+            value: excerpt(value),
+            expected,
+        })
     }
 }
 

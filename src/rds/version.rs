@@ -78,14 +78,14 @@ impl Stage {
         if text.is_empty() {
             return Some(Self::Release);
         }
-        let stages: [(&str, fn(u32) -> Self); 3] = [
-            ("alpha", Self::Alpha),
-            ("beta", Self::Beta),
-            ("rc", Self::Candidate),
-        ];
-        stages
-            .iter()
-            .find_map(|(name, stage)| Some(stage(number(text.strip_prefix(name)?)?)))
+        let name = text.trim_end_matches(|c: char| c.is_ascii_digit());
+        let count = number(text.get(name.len()..)?)?;
+        match name {
+            "alpha" => Some(Self::Alpha(count)),
+            "beta" => Some(Self::Beta(count)),
+            "rc" => Some(Self::Candidate(count)),
+            _ => None,
+        }
     }
 }
 
@@ -115,10 +115,10 @@ pub fn parse_uptime(text: &str) -> Option<Duration> {
 
 fn unit_length(unit: &str) -> Option<Duration> {
     Some(match unit {
-        "w" => Duration::from_secs(7 * 24 * 3600),
-        "d" => Duration::from_secs(24 * 3600),
-        "h" => Duration::from_secs(3600),
-        "m" => Duration::from_secs(60),
+        "w" => Duration::from_hours(7 * 24),
+        "d" => Duration::from_hours(24),
+        "h" => Duration::from_hours(1),
+        "m" => Duration::from_mins(1),
         "s" => Duration::from_secs(1),
         "ms" => Duration::from_millis(1),
         _ => return None,

@@ -47,7 +47,9 @@ impl Volumes {
     pub async fn create(&self, request: CreateVolume) -> Result<Created, Error> {
         let id = VolumeId::derive(&self.0.settings.cluster, &request.name);
         self.exclusively(&id.clone(), "create", |state| async move {
-            create(Work::begin(&state, &id)?, request).await
+            let work = Work::begin(&state, &id)?;
+            let result = create(&work, request).await;
+            work.end(result)
         })
         .await
     }
@@ -59,7 +61,9 @@ impl Volumes {
     pub async fn delete(&self, id: Option<VolumeId>) -> Result<(), Error> {
         let Some(id) = id else { return Ok(()) };
         self.exclusively(&id.clone(), "delete", |state| async move {
-            delete(&Work::begin(&state, &id)?).await
+            let work = Work::begin(&state, &id)?;
+            let result = delete(&work).await;
+            work.end(result)
         })
         .await
     }
@@ -71,20 +75,22 @@ impl Volumes {
     pub async fn expand(&self, id: Option<VolumeId>, size: SizeRange) -> Result<u64, Error> {
         let id = id.ok_or_else(|| not_found("of that id"))?;
         self.exclusively(&id.clone(), "expand", |state| async move {
-            expand(&Work::begin(&state, &id)?, size).await
+            let work = Work::begin(&state, &id)?;
+            let result = expand(&work, size).await;
+            work.end(result)
         })
         .await
     }
 }
 
-async fn create(work: Work, request: CreateVolume) -> Result<Created, Error> {
-    let new = plan(&work, &request)?;
+async fn create(work: &Work, request: CreateVolume) -> Result<Created, Error> {
+    let new = plan(work, &request)?;
     let permit = work.permit()?;
     let entry = match work.state.backend.create(permit, &new).await {
         Ok(entry) => entry,
         // Whether the entry was made is asked, not guessed: the file's nonce tells ours apart.
         Err(error) if error.effect() == Effect::Unknown => {
-            work.state.ledger.doubt(&work.id);
+            work.doubt();
             Some(work.read().await?.ok_or(error)?)
         }
         Err(error) => return Err(error),
@@ -107,7 +113,7 @@ async fn create(work: Work, request: CreateVolume) -> Result<Created, Error> {
     Ok(Created {
         id: new.id,
         size: entry.size,
-        context: context(&work, request.parameters, &file),
+        context: context(work, request.parameters, &file),
     })
 }
 
@@ -188,7 +194,7 @@ async fn delete(work: &Work) -> Result<(), Error> {
                 match work.state.backend.remove(permit, &work.id, &free).await {
                     Ok(remains) => remains,
                     Err(error) if error.effect() == Effect::Unknown => {
-                        work.state.ledger.doubt(&work.id);
+                        work.doubt();
                         lost = Some(error);
                         continue;
                     }
@@ -208,6 +214,7 @@ async fn delete(work: &Work) -> Result<(), Error> {
             },
             Some(held) => return Err(in_use(&work.id, &held)),
         };
+        work.resolved();
         match remains.entry {
             Some(entry) => register = Some(work.view(entry)?.register),
             None => return remove_files(work, remains).await,

@@ -1,7 +1,5 @@
 //! ControllerPublishVolume and ControllerUnpublishVolume: read, decide, act, read back, answer.
 
-use std::sync::Arc;
-
 use crate::domain::access::Access;
 use crate::domain::context::{Portal, PublishContext};
 use crate::domain::error::{Effect, Error, Kind};
@@ -9,9 +7,9 @@ use crate::domain::grant::{Foreign, Pair, Register};
 use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::names::NodeLabel;
 use crate::domain::publish::{self, Publish, Unpublish};
+use crate::service::Volumes;
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work, not_found};
-use crate::service::{State, Volumes};
 
 /// Steps that one call may take before it gives up on a register that changes under its hands.
 /// The longest way in order is: read, revoke a stray, grant with a lost reply, read, re-open. Twice
@@ -47,13 +45,13 @@ impl Volumes {
         }
         let id = request.id.clone().ok_or_else(|| not_found("of that id"))?;
         self.exclusively(&id.clone(), "publish", |state| async move {
-            Publishing {
+            let publishing = Publishing {
                 work: Work::begin(&state, &id)?,
                 label: NodeLabel::of(&request.node),
                 request,
-            }
-            .run()
-            .await
+            };
+            let result = publishing.run().await;
+            publishing.work.end(result)
         })
         .await
     }
@@ -65,7 +63,9 @@ impl Volumes {
     pub async fn unpublish(&self, id: Option<VolumeId>, node: Option<NodeId>) -> Result<(), Error> {
         let Some(id) = id else { return Ok(()) };
         self.exclusively(&id.clone(), "unpublish", |state| async move {
-            unpublish(&state, &id, node.as_ref().map(NodeLabel::of).as_ref()).await
+            let work = Work::begin(&state, &id)?;
+            let result = unpublish(&work, node.as_ref().map(NodeLabel::of).as_ref()).await;
+            work.end(result)
         })
         .await
     }
@@ -202,12 +202,8 @@ impl Publishing {
     }
 }
 
-async fn unpublish(
-    state: &Arc<State>,
-    id: &VolumeId,
-    node: Option<&NodeLabel>,
-) -> Result<(), Error> {
-    let work = Work::begin(state, id)?;
+async fn unpublish(work: &Work, node: Option<&NodeLabel>) -> Result<(), Error> {
+    let Work { state, id, .. } = work;
     // A grant that was last seen with this node is revoked without reading first; anything else is
     // not worth believing.
     let mut register = work.expectation().filter(|seen| {

@@ -1,6 +1,7 @@
 //! Reading and changing one volume's register: every step with a permit, every reply remembered.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{Instrument, debug};
 
@@ -20,6 +21,8 @@ pub(super) struct Work {
     pub(super) state: Arc<State>,
     pub(super) term: Arc<Term>,
     pub(super) id: VolumeId,
+    /// A command's outcome is unknown, and nothing has been read since.
+    in_doubt: AtomicBool,
 }
 
 /// A volume of ours as it was read.
@@ -47,7 +50,31 @@ impl Work {
             state: Arc::clone(state),
             term: state.terms.current()?,
             id: id.clone(),
+            in_doubt: AtomicBool::new(false),
         })
+    }
+
+    /// Ends the work: a failure after a lost reply is not a claim about the RDS, whatever its kind.
+    pub(super) fn end<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        let in_doubt = self.in_doubt.load(Ordering::Relaxed);
+        result.map_err(|error| {
+            if in_doubt {
+                error.with_unknown_effect()
+            } else {
+                error
+            }
+        })
+    }
+
+    /// A reply was lost: what was last seen is worth nothing.
+    pub(super) fn doubt(&self) {
+        self.in_doubt.store(true, Ordering::Relaxed);
+        self.state.ledger.doubt(&self.id);
+    }
+
+    /// The RDS has answered: what it says is what is so.
+    pub(super) fn resolved(&self) {
+        self.in_doubt.store(false, Ordering::Relaxed);
     }
 
     /// What is remembered of the volume.
@@ -64,6 +91,7 @@ impl Work {
     /// Reads the entry, whoever it belongs to.
     pub(super) async fn read(&self) -> Result<Option<Entry>, Error> {
         let entry = self.state.backend.read(&self.id).await?;
+        self.resolved();
         self.term.check()?;
         if entry.is_none() {
             self.state.ledger.forget(&self.id);
@@ -160,19 +188,22 @@ impl Work {
     /// Takes the read-back of a command in, or its lack.
     pub(super) fn after(&self, reply: Result<Option<Entry>, Error>) -> Result<After, Error> {
         match reply {
-            Ok(Some(entry)) => Ok(After::View(Box::new(self.view(entry)?))),
-            Ok(None) => {
-                self.state.ledger.forget(&self.id);
-                Ok(After::Gone)
+            Ok(entry) => {
+                self.resolved();
+                let Some(entry) = entry else {
+                    self.state.ledger.forget(&self.id);
+                    return Ok(After::Gone);
+                };
+                Ok(After::View(Box::new(self.view(entry)?)))
+            }
+            Err(error) if error.effect() == Effect::Unknown => {
+                self.doubt();
+                Ok(After::Unknown(error))
             }
             Err(error) => {
                 // A refusal in the middle of a line leaves the steps before it done.
                 self.state.ledger.doubt(&self.id);
-                if error.effect() == Effect::Unknown {
-                    Ok(After::Unknown(error))
-                } else {
-                    Err(error)
-                }
+                Err(error)
             }
         }
     }

@@ -146,7 +146,7 @@ impl Device {
                 let stream = keep_a_hold(stream, &sockets);
                 let visitor = Visitor {
                     behaviour: Arc::clone(&behaviour),
-                    channels: AtomicUsize::new(0),
+                    channels: Arc::default(),
                 };
                 let config = Arc::clone(&config);
                 sessions.spawn(async move {

@@ -7,7 +7,7 @@ use rds_csi::rds::transport::{ExecError, ExecOptions, Lost, NotSent};
 use tokio::sync::Semaphore;
 
 use crate::device::{Device, Step, prints};
-use crate::{ASK, SHORT, pool, within};
+use crate::setup::{ASK, SHORT, pool, within};
 
 #[tokio::test]
 async fn output_after_the_exit_status_is_part_of_the_reply() {

@@ -13,7 +13,7 @@ use russh::keys::{HashAlg, PrivateKey};
 use russh::{Preferred, cipher, mac};
 
 use crate::device::{Access, Device, ed25519, line, rsa};
-use crate::{ASK, options, pool, target, within};
+use crate::setup::{ASK, options, pool, target, within};
 
 fn start(target: Target) -> Pool {
     Pool::start(target, options(1), Arc::new(NoCheck))
@@ -186,7 +186,7 @@ async fn rotated_user_key_is_picked_up_without_a_restart() {
     let credentials = Credentials::new(Some(write_key(directory.path(), &old)), None);
     // A wait that the test would not survive: it is the changed file that ends it.
     let mut options = options(1);
-    options.backoff.operator = crate::HANG * 10;
+    options.backoff.operator = crate::setup::HANG * 10;
     let target = Target {
         credentials,
         ..target(&device)
@@ -267,7 +267,7 @@ async fn silent_listener_is_given_up_after_the_connect_timeout() {
     let port = listener.local_addr().unwrap().port();
     let target = Target {
         endpoint: rds_csi::rds::transport::Endpoint::new("127.0.0.1", port),
-        connect_timeout: crate::SHORT,
+        connect_timeout: crate::setup::SHORT,
         ..target(&device)
     };
     let error = within(down(&start(target))).await;

@@ -119,7 +119,8 @@ impl<'a> Block<'a> {
 
     /// Joins by width: a piece after a line filled to its last column continues the same word, any
     /// other begins a new one. A word that just fills its line looks like a cut one; there the next
-    /// piece decides, since it begins with `key=` and no value is open.
+    /// piece decides, since it begins with `key=` and no value is open. The width is 80 unless an
+    /// operator gave the login another.
     fn join_body(&self, start: Option<&'a str>, rest: &[&'a str]) -> String {
         let indent = rest
             .iter()
@@ -131,8 +132,9 @@ impl<'a> Block<'a> {
             .iter()
             .map(|line| (*line, line.get(indent..).unwrap_or("")));
         let pieces: Vec<(&str, &str)> = first.into_iter().chain(more).collect();
+        // No line is longer than a cut one, so the longest tells the width, if any was cut at all.
         let widest = pieces.iter().map(|(line, _)| line.chars().count()).max();
-        let width = widest.unwrap_or(0).max(WIDTH);
+        let width = widest.unwrap_or(0);
 
         let mut body = String::new();
         let mut value = Quote::default();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Disconnect, Error as SshError};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::rds::transport::Target;
@@ -74,24 +75,11 @@ impl Connection {
         };
         let cutter = Cutter::new(&stream).map_err(unreachable)?;
         let ended = Ended::default();
-        let config = config(target, &pinned).map_err(|error| steps.failed("preparing", error))?;
-        let expected = pinned.expected();
         let client = Client {
             pinned,
             ended: ended.clone(),
         };
-        let shaking = client::connect_stream(Arc::new(config), stream, client);
-        let handle = match steps.run("the SSH handshake", Box::pin(shaking)).await? {
-            Ok(handle) => handle,
-            Err(ClientError::Ssh(error)) => return Err(steps.failed("shaking hands", error)),
-            Err(ClientError::HostKey { presented }) => {
-                return Err(ConnectError::HostKeyMismatch {
-                    endpoint: target.endpoint.clone(),
-                    expected,
-                    presented,
-                });
-            }
-        };
+        let handle = shake_hands(&steps, stream, client).await?;
         let endpoint = target.endpoint.clone();
         let mut connection = Self {
             handle,
@@ -147,6 +135,26 @@ impl Connection {
         let farewell = self.handle.disconnect(Disconnect::ByApplication, "", "en");
         // Whether it was heard makes no difference.
         timeout(FAREWELL, farewell).await.ok();
+    }
+}
+
+async fn shake_hands(
+    steps: &Steps<'_>,
+    stream: TcpStream,
+    client: Client,
+) -> Result<Handle<Client>, ConnectError> {
+    let config =
+        config(steps.target, &client.pinned).map_err(|error| steps.failed("preparing", error))?;
+    let expected = client.pinned.expected();
+    let shaking = client::connect_stream(Arc::new(config), stream, client);
+    match steps.run("the SSH handshake", Box::pin(shaking)).await? {
+        Ok(handle) => Ok(handle),
+        Err(ClientError::Ssh(error)) => Err(steps.failed("shaking hands", error)),
+        Err(ClientError::HostKey { presented }) => Err(ConnectError::HostKeyMismatch {
+            endpoint: steps.target.endpoint.clone(),
+            expected,
+            presented,
+        }),
     }
 }
 
@@ -313,5 +321,28 @@ impl client::Handler for Client {
         // Only the first reason is of interest.
         self.ended.0.set(text).ok();
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rds::transport::algorithms::Algorithms;
+    use crate::rds::transport::credentials::Credentials;
+    use crate::rds::transport::hostkey::HostKeyPin;
+
+    #[test]
+    fn session_lives_on_when_the_device_never_answers_keepalive_requests() {
+        let target = Target {
+            endpoint: Endpoint::new("rds.example", 22),
+            user: "csi".to_owned(),
+            host_key: HostKeyPin::insecure(),
+            credentials: Credentials::new(None, None),
+            algorithms: Algorithms::Modern,
+            connect_timeout: FAREWELL,
+        };
+        let config = config(&target, &Pinned::Anything).unwrap();
+        assert_eq!(config.keepalive_interval, None);
+        assert_eq!(config.inactivity_timeout, None);
     }
 }

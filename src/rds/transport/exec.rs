@@ -84,61 +84,75 @@ impl Connection {
     /// A dropped call leaves the connection unusable, and the line may have run.
     ///
     /// # Errors
-    /// See [`ExecError`]. After any error the connection answers nothing but `NotSent`.
+    /// See [`ExecError`]. After any error but a malformed line, every further line is `NotSent`.
     pub async fn exec(&mut self, line: &str, options: &ExecOptions) -> Result<Reply, ExecError> {
-        let endpoint = self.endpoint.clone();
-        let not_sent = |reason| ExecError::NotSent {
-            label: options.label,
-            endpoint: endpoint.clone(),
-            reason,
-        };
-        check(line).map_err(not_sent)?;
-        if !std::mem::replace(&mut self.usable, false) {
-            return Err(not_sent(self.closed()));
-        }
         let deadline = Instant::now() + options.run;
-        let mut channel = self.open_channel(options.run).await.map_err(not_sent)?;
-        // The library takes the request whole or not at all, so a failure here is before any byte.
-        match timeout_at(deadline, channel.exec(true, line)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(not_sent(self.closed())),
-            Err(_) => return Err(not_sent(NotSent::ChannelTimeout { after: options.run })),
-        }
+        let mut channel = match self.send(line, options.run).await {
+            Ok(channel) => channel,
+            Err(reason) => return Err(self.not_sent(options, reason)),
+        };
         let mut partial = Partial::default();
         let end = partial
             .collect(&mut channel, deadline, options.reply_bytes)
             .await;
+        self.conclude(&end, partial, options)
+    }
+
+    /// Hands the line to the library. Fails only when not a byte of it left.
+    async fn send(&mut self, line: &str, run: Duration) -> Result<Channel<Msg>, NotSent> {
+        check(line)?;
+        if !std::mem::replace(&mut self.usable, false) {
+            return Err(self.closed());
+        }
+        let channel = self.open_channel(run).await?;
+        // The library takes the request whole or not at all.
+        match timeout(run, channel.exec(true, line)).await {
+            Ok(Ok(())) => Ok(channel),
+            Ok(Err(_)) => Err(self.closed()),
+            Err(_) => Err(NotSent::ChannelTimeout { after: run }),
+        }
+    }
+
+    fn conclude(
+        &mut self,
+        end: &End,
+        partial: Partial,
+        options: &ExecOptions,
+    ) -> Result<Reply, ExecError> {
         let bytes = partial.len();
-        let lost = match end {
+        let after = options.run;
+        let limit = options.reply_bytes;
+        let reason = match end {
             End::Closed => {
                 self.usable = true;
                 return Ok(partial.into_reply(self.session));
             }
             End::Late | End::Died if partial.eof => return Ok(partial.into_reply(self.session)),
             End::Refused => {
+                let what = "the command";
                 let reason = "no reason given".to_owned();
-                return Err(not_sent(NotSent::Refused {
-                    what: "the command",
-                    reason,
-                }));
+                return Err(self.not_sent(options, NotSent::Refused { what, reason }));
             }
-            End::Late => Lost::Timeout {
-                after: options.run,
-                bytes,
-            },
-            End::Died => Lost::Closed {
-                bytes,
-                reason: self.ended.reason(),
-            },
-            End::TooLarge => Lost::TooLarge {
-                limit: options.reply_bytes,
-            },
+            End::Late => Lost::Timeout { after, bytes },
+            End::Died => {
+                let reason = self.ended.reason();
+                Lost::Closed { bytes, reason }
+            }
+            End::TooLarge => Lost::TooLarge { limit },
         };
         Err(ExecError::Unknown {
             label: options.label,
-            endpoint,
-            reason: lost,
+            endpoint: self.endpoint.clone(),
+            reason,
         })
+    }
+
+    fn not_sent(&self, options: &ExecOptions, reason: NotSent) -> ExecError {
+        ExecError::NotSent {
+            label: options.label,
+            endpoint: self.endpoint.clone(),
+            reason,
+        }
     }
 
     async fn open_channel(&self, run: Duration) -> Result<Channel<Msg>, NotSent> {

@@ -24,9 +24,9 @@ use crate::rds::transport::slot::Slot;
 /// More would not help, for the device works on its configuration one change at a time.
 const CONNECTIONS: usize = 4;
 
-/// How long callers wait for a session to come back before they are told that there is none. Longer
-/// than dropping and making a session on a healthy device takes (0.5 s), shorter than anybody's
-/// patience.
+/// How long callers wait for a session, once an attempt to make one has failed, before they are told
+/// why there is none. Time for a second and a third attempt (after 0.25 and 0.5 s), and shorter than
+/// anybody's patience.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Longest time the check of a new session may take: two or three lines at half a second, times ten.
@@ -69,7 +69,7 @@ pub struct PoolOptions {
     pub connections: usize,
     /// How long to wait between attempts to connect.
     pub backoff: Backoff,
-    /// How long callers wait for a session to come back.
+    /// How long callers wait for a session once an attempt to make one has failed.
     pub grace: Duration,
     /// Longest time the check of a new session may take.
     pub check_timeout: Duration,
@@ -133,16 +133,22 @@ pub(super) struct Health {
     pub(super) reconnects: u64,
     pub(super) newest: SessionId,
     pub(super) last_error: Option<Arc<ConnectError>>,
+    /// Whether an attempt to connect failed since a session last came up. The loss of a session is no
+    /// such failure: on a healthy device the next one is there in a moment.
+    pub(super) failing: bool,
 }
 
 impl Health {
+    /// Why there is no session, once that is more than a moment's gap.
+    fn down(&self) -> Option<&Arc<ConnectError>> {
+        self.last_error
+            .as_ref()
+            .filter(|_| self.up == 0 && self.failing)
+    }
+
     /// Nothing is up, and waiting will not change that.
     fn hopeless(&self) -> bool {
-        self.up == 0
-            && self
-                .last_error
-                .as_ref()
-                .is_some_and(|error| error.needs_operator())
+        self.down().is_some_and(|error| error.needs_operator())
     }
 }
 
@@ -191,7 +197,8 @@ impl Pool {
     ///
     /// # Errors
     /// [`ExecError::NotSent`] when nothing reached the device, [`ExecError::Unknown`] otherwise. While
-    /// there is no session, the reason is told after a short grace and not after `options.wait`.
+    /// no session can be made, the reason is told after a short grace and not after `options.wait`;
+    /// at once when an operator is needed.
     pub async fn exec(&self, line: &str, options: &ExecOptions) -> Result<Reply, ExecError> {
         let not_sent = |reason| ExecError::NotSent {
             label: options.label,
@@ -248,7 +255,7 @@ impl Shared {
     /// Returns why a caller should wait no longer: `wait` is over, or there is no session.
     async fn unavailable(&self, wait: Duration) -> NotSent {
         tokio::select! {
-            reason = self.down() => reason,
+            error = self.down() => NotSent::Down(error),
             () = sleep(wait) => {
                 let health = self.health.borrow();
                 match &health.last_error {
@@ -263,21 +270,16 @@ impl Shared {
         }
     }
 
-    /// Returns once there has been no session for the grace period and it is known why.
-    async fn down(&self) -> NotSent {
+    /// Returns why there is no session, once attempts to make one fail and the grace is over.
+    async fn down(&self) -> Arc<ConnectError> {
         let mut health = self.health.subscribe();
         loop {
             // Neither of these waits can fail: `self` holds the sender.
-            health.wait_for(|health| health.up == 0).await.ok();
+            health.wait_for(|health| health.down().is_some()).await.ok();
             let settled = health.wait_for(|health| health.up > 0 || health.hopeless());
             timeout(self.options.grace, settled).await.ok();
-            let now = health.borrow_and_update().clone();
-            match now.last_error {
-                _ if now.up > 0 => {}
-                Some(error) => return NotSent::Down(error),
-                None => {
-                    health.changed().await.ok();
-                }
+            if let Some(error) = health.borrow().down() {
+                return Arc::clone(error);
             }
         }
     }

@@ -71,15 +71,16 @@ impl Slot {
                 ConnectError::Panicked { endpoint }.into()
             });
             let End::Failed(error) = end else { continue };
-            if self.sessions > before && started.elapsed() >= STABLE {
+            let served = self.sessions > before;
+            if served && started.elapsed() >= STABLE {
                 self.failures = 0;
             }
             self.failures = self.failures.saturating_add(1);
-            self.wait_after(error).await;
+            self.wait_after(error, served).await;
         }
     }
 
-    async fn wait_after(&self, error: Arc<ConnectError>) {
+    async fn wait_after(&self, error: Arc<ConnectError>, served: bool) {
         let needs_operator = error.needs_operator();
         let delay = self
             .shared
@@ -89,9 +90,10 @@ impl Slot {
         self.log(&error, delay);
         // Taken before the error is told, so that what is done about it counts as a change.
         let seen = self.stamps();
-        self.shared
-            .health
-            .send_modify(|health| health.last_error = Some(error));
+        self.shared.health.send_modify(|health| {
+            health.failing |= !served;
+            health.last_error = Some(error);
+        });
         if !needs_operator {
             return sleep(delay).await;
         }
@@ -275,6 +277,7 @@ impl<'a> Up<'a> {
     fn new(shared: &'a Shared, session: SessionId, again: bool) -> Self {
         shared.health.send_modify(|health| {
             health.up += 1;
+            health.failing = false;
             health.reconnects += u64::from(again);
             health.newest = health.newest.max(session);
             if health.up == shared.options.connections {
