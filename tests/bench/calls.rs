@@ -38,7 +38,14 @@ pub(crate) async fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> 
     let mut table = Table::new(
         "Each call: 1 caller, no command latency",
         &[
-            "call", "p50 ms", "p90 ms", "p99 ms", "max ms", "calls/s", "round trips", "CPU ms",
+            "call",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "max ms",
+            "calls/s",
+            "round trips",
+            "CPU ms",
         ],
     );
 

@@ -86,7 +86,9 @@ impl Client {
             volume_id: volume.id.clone(),
             ..Default::default()
         };
-        Ok(timed("DeleteVolume", self.0.delete_volume(request)).await?.1)
+        Ok(timed("DeleteVolume", self.0.delete_volume(request))
+            .await?
+            .1)
     }
 
     /// All volumes in one answer: how many there are.

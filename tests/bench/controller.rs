@@ -6,6 +6,10 @@
     clippy::panic,
     reason = "a child process that cannot be started ends the benchmark by panicking"
 )]
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "a table shows three digits, a double has fifteen"
+)]
 
 mod calls;
 mod client;

@@ -63,7 +63,11 @@ pub(crate) async fn cycle(
     let budget = Arc::new(Budget::new(until));
     let mut tasks = JoinSet::new();
     for share in volumes.chunks(volumes.len().div_ceil(callers).max(1)) {
-        tasks.spawn(go_round(client.clone(), share.to_vec(), Arc::clone(&budget)));
+        tasks.spawn(go_round(
+            client.clone(),
+            share.to_vec(),
+            Arc::clone(&budget),
+        ));
     }
     let mut total = Cycled::default();
     while let Some(done) = tasks.join_next().await {

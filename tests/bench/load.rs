@@ -17,23 +17,30 @@ const VOLUMES_EACH: usize = 4;
 /// Callers that make the volumes: as many as external-provisioner has workers at most.
 const CREATORS: usize = 64;
 
-pub(crate) async fn run(
-    report: &mut Report,
-    latency: Duration,
-    quick: bool,
-) -> anyhow::Result<()> {
+pub(crate) async fn run(report: &mut Report, latency: Duration, quick: bool) -> anyhow::Result<()> {
     // With a latency of 50 ms a single caller makes ten cycles a second: 20 s are 200 samples.
     let span = Duration::from_secs(match (quick, latency.is_zero()) {
         (true, _) => 2,
         (false, true) => 8,
         (false, false) => 20,
     });
-    let title = format!("Publish and unpublish: {} ms command latency", latency.as_millis());
+    let title = format!(
+        "Publish and unpublish: {} ms command latency",
+        latency.as_millis()
+    );
     let mut table = Table::new(
         title,
         &[
-            "callers, call", "p50 ms", "p90 ms", "p99 ms", "max ms", "cycles/s", "round trips per call",
-            "CPU ms per cycle: controller", "simulator", "callers",
+            "callers, call",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "max ms",
+            "cycles/s",
+            "round trips per call",
+            "CPU ms per cycle: controller",
+            "simulator",
+            "callers",
         ],
     );
     let (mut rig, _) = Rig::start().await?;
@@ -41,7 +48,10 @@ pub(crate) async fn run(
     let volumes = fleet::create(&rig.client(), 0, most, CREATORS).await?;
     rig.set_latency(latency).await?;
     for callers in CALLERS {
-        eprintln!("load-{}ms: {callers} callers, {span:?}", latency.as_millis());
+        eprintln!(
+            "load-{}ms: {callers} callers, {span:?}",
+            latency.as_millis()
+        );
         let share = volumes.get(..callers * VOLUMES_EACH).unwrap_or(&volumes);
         level(report, &mut table, &mut rig, share, callers, span, latency).await?;
     }

@@ -45,12 +45,17 @@ pub(crate) async fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> 
     let mut table = Table::new("Memory of the controller", &header);
     let mut starts = Table::new(
         "Start-up: from exec to Probe ready",
-        &["volumes on the RDS", "ms", "round trips", "controller CPU ms"],
+        &[
+            "volumes on the RDS",
+            "ms",
+            "round trips",
+            "controller CPU ms",
+        ],
     );
 
     let (mut rig, took) = Rig::start().await?;
     let reading = rig.read().await?;
-    starts.row(start_row(0, took, reading.commands(), reading.controller()));
+    starts.row(start_row(0, took, reading.commands, reading.controller));
     table.row(row("started, no volumes", rig.memory()?));
 
     eprintln!("memory: making {many} volumes");
@@ -64,8 +69,8 @@ pub(crate) async fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> 
     let before = rig.read().await?;
     let took = rig.restart().await?;
     let reading = rig.read().await?;
-    let commands = reading.commands() - before.commands();
-    starts.row(start_row(many, took, commands, reading.controller()));
+    let commands = reading.commands - before.commands;
+    starts.row(start_row(many, took, commands, reading.controller));
     let restarted = rig.memory()?;
     table.row(row(&format!("started with {many} volumes"), restarted));
 
@@ -88,7 +93,10 @@ pub(crate) async fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> 
 async fn list(rig: &mut Rig, expected: usize, table: &mut Table) -> anyhow::Result<Memory> {
     let before = rig.read().await?;
     let (found, took) = rig.client().list().await?;
-    ensure!(found == expected, "ListVolumes told of {found} volumes, not {expected}");
+    ensure!(
+        found == expected,
+        "ListVolumes told of {found} volumes, not {expected}"
+    );
     let spent = rig.read().await?.since(&before);
     let name = format!(
         "after ListVolumes of all ({:.0} ms, {} round trips)",

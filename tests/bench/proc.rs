@@ -36,7 +36,8 @@ fn read(pid: u32, file: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("read {path}"))
 }
 
-fn parse_stat(text: &str) -> Option<Duration> {
+/// Field 14 and 15 of `stat`.
+pub(crate) fn parse_stat(text: &str) -> Option<Duration> {
     // The name in parentheses may hold blanks and parentheses itself. After it comes field 3;
     // utime and stime are fields 14 and 15.
     let (_, fields) = text.rsplit_once(')')?;
@@ -46,7 +47,8 @@ fn parse_stat(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(total * 1000 / TICKS))
 }
 
-fn parse_status(text: &str) -> Option<Memory> {
+/// The three figures by their names in `status`.
+pub(crate) fn parse_status(text: &str) -> Option<Memory> {
     let kib = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;
         line.trim().strip_suffix("kB")?.trim().parse().ok()
@@ -56,35 +58,4 @@ fn parse_status(text: &str) -> Option<Memory> {
         peak: kib("VmHWM:")?,
         anonymous: kib("RssAnon:")?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processor_time_is_found_behind_any_name() {
-        let fields = "S 1 7 7 0 -1 4194560 900 0 3 0 250 17 0 0 20 0 4 0 99 1 2";
-        for name in ["rds-csi", "a b", "a) S 1 (b"] {
-            let text = format!("42 ({name}) {fields}");
-            assert_eq!(parse_stat(&text), Some(Duration::from_millis(2670)), "{name}");
-        }
-        assert_eq!(parse_stat("42 (rds-csi) S 1"), None);
-    }
-
-    #[test]
-    fn memory_is_read_by_name() {
-        let text = "Name:\tx\nVmHWM:\t   30 kB\nVmRSS:\t   20 kB\nRssAnon:\t  10 kB\n";
-        let expected = Memory { resident: 20, peak: 30, anonymous: 10 };
-        assert_eq!(parse_status(text), Some(expected));
-        assert_eq!(parse_status("VmRSS:\t 20 kB\n"), None);
-    }
-
-    #[test]
-    fn this_process_has_used_something() {
-        let own = std::process::id();
-        let memory = memory(own).unwrap();
-        assert!(memory.peak >= memory.resident && memory.resident > 0, "{memory:?}");
-        assert!(cpu(own).unwrap() < Duration::from_hours(1));
-    }
 }

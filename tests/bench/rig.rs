@@ -19,7 +19,7 @@ use super::proc;
 use super::process::Process;
 
 /// Reading 10,000 volumes takes seconds; this is ten times that.
-const READY_DEADLINE: Duration = Duration::from_secs(60);
+const READY_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How often a starting controller is asked whether it is ready: the resolution of start-up times.
 const PROBE_INTERVAL: Duration = Duration::from_millis(5);
@@ -45,11 +45,11 @@ struct Announced {
 /// Totals since the processes began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
-    at: Instant,
-    controller: Duration,
-    sim: Duration,
-    client: Duration,
-    commands: u64,
+    pub(crate) at: Instant,
+    pub(crate) controller: Duration,
+    pub(crate) sim: Duration,
+    pub(crate) client: Duration,
+    pub(crate) commands: u64,
 }
 
 /// What happened between two readings.
@@ -157,7 +157,10 @@ async fn start_controller(
     sim: &Announced,
     number: usize,
 ) -> anyhow::Result<(Process, Channel, Duration)> {
-    let endpoint = format!("unix:{}", folder.join(format!("csi-{number}.sock")).display());
+    let endpoint = format!(
+        "unix:{}",
+        folder.join(format!("csi-{number}.sock")).display()
+    );
     let arguments = [
         "controller".to_owned(),
         "--standalone".to_owned(),

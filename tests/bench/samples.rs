@@ -41,33 +41,3 @@ impl Samples {
 fn rank(count: usize, percent: usize) -> usize {
     (count * percent).div_ceil(100).saturating_sub(1)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(count: u64, expected: [u64; 4]) {
-        let mut samples = Samples::default();
-        // In two halves and backwards: neither order nor origin matters.
-        let mut other = Samples::default();
-        for ms in (1..=count).rev() {
-            let half = if ms % 2 == 0 { &mut samples } else { &mut other };
-            half.push(Duration::from_millis(ms));
-        }
-        samples.append(other);
-        let [p50, p90, p99, max] = expected.map(Duration::from_millis);
-        let expected = Summary { p50, p90, p99, max };
-        assert_eq!(samples.summary(), expected, "{count} samples");
-    }
-
-    #[test]
-    fn a_percentile_is_a_sample_that_so_many_are_not_above() {
-        check(0, [0, 0, 0, 0]);
-        check(1, [1, 1, 1, 1]);
-        check(2, [1, 2, 2, 2]);
-        check(10, [5, 9, 10, 10]);
-        check(100, [50, 90, 99, 100]);
-        check(1000, [500, 900, 990, 1000]);
-        check(1001, [501, 901, 991, 1001]);
-    }
-}
