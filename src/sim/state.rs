@@ -56,6 +56,16 @@ impl State {
         }
     }
 
+    /// The disk entries and the identity, without files.
+    pub(crate) fn configuration(&self) -> Self {
+        let (identity, disks) = (self.identity.clone(), self.disks.clone());
+        Self {
+            identity,
+            disks,
+            ..Self::default()
+        }
+    }
+
     /// Replaces the disk entries by those of `older`; files and data stay as they are, as they do
     /// when RouterOS loads an older configuration. Ids handed out since are not used again.
     pub(crate) fn restore_disks(&mut self, older: &Self) {

@@ -285,7 +285,7 @@ impl World {
 
     /// The disk entries as they are now.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot(self.device().state.clone())
+        Snapshot(self.device().state.configuration())
     }
 
     /// Loads an older configuration as RouterOS does: disk entries come back as they were, files

@@ -111,13 +111,10 @@ async fn an_empty_find_makes_set_and_remove_a_silent_success() {
 #[tokio::test]
 async fn add_gives_the_documented_defaults() {
     let world = device();
-    let line = ":put [/disk/add type=file file-path=storage-pool/metal-csi/x.img file-size=1G]";
-    assert_eq!(out(&world, line).await, "*4\r\n");
-    let disk = world.disk("file-storage-pool-metal-csi-x.img").unwrap();
-    assert_eq!(
-        disk.file_path.as_deref(),
-        Some("/storage-pool/metal-csi/x.img")
-    );
+    let line = ":put [/disk/add type=file file-path=storage-pool/x.img file-size=1G]";
+    assert_eq!(out(&world, line).await, "*5\r\n");
+    let disk = world.disk("file-storage-pool-x.img").unwrap();
+    assert_eq!(disk.file_path.as_deref(), Some("/storage-pool/x.img"));
     assert_eq!((disk.size, disk.exported, disk.port), (GIB, false, 4420));
     assert_eq!(
         (disk.subsystem_nqn.as_str(), disk.allow_host_name.as_str()),

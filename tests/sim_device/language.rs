@@ -106,7 +106,7 @@ async fn expressions_evaluate_as_routeros_does() {
         (":do {:error \"boom\"} on-error={:put caught}", "caught"),
         (
             ":foreach i in=[/disk find where slot~\"^csi-\"] do={:put $i}",
-            "*4",
+            "*5",
         ),
         (":local n 1;:if (1 = 1) do={:set n 2};:put $n", "2"),
         (
@@ -114,7 +114,7 @@ async fn expressions_evaluate_as_routeros_does() {
             "1073741824",
         ),
         (":put [/disk get csi-a nvme-tcp-export]", "false"),
-        ("/disk;:put [find where slot=csi-a]", "*4"),
+        ("/disk;:put [find where slot=csi-a]", "*5"),
         (
             ":put ([/disk print as-value where slot=csi-a]->0->\"slot\")",
             "csi-a",

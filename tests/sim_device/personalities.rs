@@ -1,6 +1,9 @@
 //! Kinds of devices, and what does not parse on each.
 
-use rds_csi::sim::personality::{Personality, Version};
+use std::time::Duration;
+
+use rds_csi::sim::personality::{Personality, Policies, Version};
+use rds_csi::sim::world::{Config, World};
 
 use super::fixture::{add, device_of, out, quiet, set};
 
@@ -137,6 +140,65 @@ async fn answers_nobody_has_checked_can_be_either_way() {
     world.set_personality(located);
     let text = out(&world, "/disk/remove missing").await;
     assert_eq!(text, "no such item (/disk/remove; line 1)\r\n");
+}
+
+#[tokio::test]
+async fn listings_can_have_the_oddities_of_some_releases() {
+    let kind = Personality {
+        file_legend: true,
+        splits_identity: true,
+        resource_needs_test: true,
+        ..Personality::default()
+    };
+    let world = device_of(kind);
+    let files = out(&world, "/file print detail where type=disk").await;
+    assert!(
+        files.starts_with("Flags: S - SHARED\r\n 0   name=storage-pool type=disk "),
+        "{files}"
+    );
+    let identity = out(&world, "/system identity print").await;
+    assert_eq!(identity, "  name: \r\nrds-sim\r\n\r\n");
+    assert_eq!(
+        out(&world, ":put [/system identity get name]").await,
+        "rds-sim\r\n"
+    );
+    world.set_policies(
+        "csi",
+        Policies {
+            test: false,
+            ..Policies::FULL
+        },
+    );
+    let denied = out(&world, ":put [/system resource get version]").await;
+    assert_eq!(denied, "not enough permissions (9)\r\n");
+}
+
+#[tokio::test]
+async fn subvolumes_need_a_btrfs_pool() {
+    let mut config = Config::default();
+    for pool in &mut config.pools {
+        pool.fs = "xfs".to_owned();
+    }
+    let world = World::new(config);
+    let text = out(&world, "/disk/btrfs/subvolume/add fs=storage-pool name=v").await;
+    assert_eq!(text, "failure: not a btrfs file system\r\n");
+    let pool = out(
+        &world,
+        "/disk/print detail where mount-point=\"storage-pool\"",
+    )
+    .await;
+    assert!(
+        pool.contains("fs=xfs") && pool.contains("free-inodes="),
+        "{pool}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_without_once_never_ends() {
+    let world = device_of(Personality::default());
+    let endless = world.exec("csi", "/disk/monitor-traffic storage-pool");
+    let hour = Duration::from_hours(1);
+    assert!(tokio::time::timeout(hour, endless).await.is_err());
 }
 
 #[test]

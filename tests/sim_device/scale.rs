@@ -21,7 +21,7 @@ async fn lookups_touch_only_the_rows_they_name() {
             1,
         ),
         (
-            format!(":local s \"csi-07777\";/disk/set [find where slot=$s] comment=y"),
+            ":local s \"csi-07777\";/disk/set [find where slot=$s] comment=y".to_owned(),
             1,
         ),
         (

@@ -1,10 +1,11 @@
 //! The data path, against what the Linux kernel's target was seen to do.
 
+use std::sync::Arc;
+
 use rds_csi::sim::observer::{Event, What};
 use rds_csi::sim::personality::{EmptyAllowList, Personality};
 use rds_csi::sim::target::{ConnectRefusal, EndReason};
 use rds_csi::sim::world::World;
-use std::sync::Arc;
 
 use super::fixture::{add, connect, content, device, device_of, quiet, set, write_now};
 

@@ -85,6 +85,12 @@ impl<'p> Parser<'p> {
         !self.take_while(|c| c == ' ' || c == '\t').is_empty()
     }
 
+    /// Whether the last character taken was a blank.
+    pub(super) fn after_blank(&self) -> bool {
+        let last = self.at.checked_sub(1).and_then(|at| self.chars.get(at));
+        last.is_some_and(|c| matches!(c, ' ' | '\t'))
+    }
+
     /// At the end of a statement: `;`, a closing bracket or the end of the line.
     pub(super) fn at_end(&self) -> bool {
         self.peek()

@@ -49,7 +49,8 @@ impl Parser<'_> {
     fn conjunction(&mut self, mode: Mode) -> Parsed<Expr> {
         let mut left = self.comparison(mode)?;
         loop {
-            let blank = self.skip_blanks();
+            self.skip_blanks();
+            let blank = self.after_blank();
             let joined = self.eat("&&") || self.eat_word("and");
             // `where a=1 b=2` means both.
             let follows = self

@@ -325,12 +325,22 @@ impl Run<'_> {
                 .map_err(located)?
         } else {
             // Two statements: the lock must be free again when the error is worded.
-            let applied = apply(&mut self.world.device(), &self.user, call);
+            let applied = self.apply(call)?;
             applied.map_err(located)?
         };
         match fault {
             Some(fault) => Err(located(Failure::Given(fault.text))),
             None => Ok(reply),
+        }
+    }
+
+    /// Applies a command if the device has not gone down since the last look.
+    fn apply(&self, call: &Call) -> Ran<Result<Reply, Failure>> {
+        let mut device = self.world.device();
+        if device.boot() == self.boot {
+            Ok(apply(&mut device, &self.user, call))
+        } else {
+            Err(Halt::Interrupted)
         }
     }
 
