@@ -12,6 +12,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::telemetry::{DEFAULT_FILTER, Format};
 
+/// The name of the driver where nothing else is configured: the Go driver's, so that volumes,
+/// StorageClasses and attachments of its installations go on.
+pub const DRIVER_NAME: &str = "rds.csi.srvlab.io";
+
 /// CSI driver for MikroTik ROSE Data Servers.
 #[derive(Debug, Parser)]
 #[command(name = "rds-csi", version)]
@@ -57,7 +61,7 @@ pub struct ControllerArgs {
     pub endpoint: Option<String>,
 
     /// Name of the CSI driver, as in CSIDriver and StorageClass
-    #[arg(long, env = "RDS_CSI_DRIVER_NAME", value_name = "NAME", default_value = crate::config::DRIVER_NAME)]
+    #[arg(long, env = "RDS_CSI_DRIVER_NAME", value_name = "NAME", default_value = DRIVER_NAME)]
     pub driver_name: String,
 
     /// Run without Kubernetes, as the only controller of this RDS

@@ -5,16 +5,13 @@ pub mod rds;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::cli::ControllerArgs;
+use crate::cli::{ControllerArgs, DRIVER_NAME};
 use crate::config::rds::RdsConfig;
 use crate::csi::server::DRAIN_LIMIT;
 use crate::csi::socket::Endpoint;
 use crate::domain::id::NodeId;
 use crate::service::Settings;
 
-/// The name of the driver where nothing else is configured: the Go driver's, so that volumes,
-/// StorageClasses and attachments of its installations go on.
-pub const DRIVER_NAME: &str = "rds.csi.srvlab.io";
 /// CSI section "GetPluginInfo": at most 63 characters.
 const MAX_DRIVER_NAME: usize = 63;
 /// The Linux NVMe target has ended every session 0.3 s after an export was switched off, and that

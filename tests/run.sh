@@ -57,6 +57,9 @@ count() {
 
 gate 'format' cargo fmt --check
 gate 'clippy' cargo clippy --all-targets --locked -- -D warnings
+# What a release image is built from: neither simulator nor demo.
+gate 'release features' cargo check --no-default-features --locked
+gate 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked
 
 step 'tools of the test bed' testbed/build.sh "${TOOLS[@]}"
 if ((status == NO_GO)) && [[ ${CI:-} != true ]]; then

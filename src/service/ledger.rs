@@ -48,8 +48,10 @@ pub(super) enum User {
 /// What is remembered of one volume.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
-    /// The register as it was last read back; `None` after an unknown outcome.
+    /// The register as it was last read back.
     pub(super) seen: Option<Register>,
+    /// A command since then has an unknown outcome.
+    pub(super) in_doubt: bool,
     /// Who could connect when the register was last read. Not touched by an unknown outcome: a node
     /// counts as holding on until a read shows otherwise.
     pub(super) user: User,
@@ -103,11 +105,12 @@ impl Ledger {
             let memory = memories.entry(id.clone()).or_default();
             if first {
                 memory.left = Some((None, now));
-            } else if memory.user != User::Nobody && memory.user != user {
+            } else if memory.somebody_left(register, &user) {
                 memory.left = Some((memory.user.node(), now));
             }
             memory.user = user;
             memory.seen = Some(register.clone());
+            memory.in_doubt = false;
         });
     }
 
@@ -125,7 +128,7 @@ impl Ledger {
     pub(super) fn doubt(&self, id: &VolumeId) {
         self.with(|memories| {
             if let Some(memory) = memories.get_mut(id) {
-                memory.seen = None;
+                memory.in_doubt = true;
             }
         });
     }
@@ -160,6 +163,25 @@ impl Ledger {
     }
 }
 
+// === impl Memory ===
+
+impl Memory {
+    /// What the next command may be built on.
+    pub(super) fn expected(&self) -> Option<&Register> {
+        self.seen.as_ref().filter(|_| !self.in_doubt)
+    }
+
+    /// Whether some node may have been cut off since the last read. Free names that are not those
+    /// last seen were written by somebody else after a grant that nobody here saw.
+    fn somebody_left(&self, register: &Register, user: &User) -> bool {
+        let before = self.seen.as_ref().map(Register::names);
+        match self.user {
+            User::Nobody => user == &User::Nobody && before != Some(register.names()),
+            User::Node(_) | User::Anybody => &self.user != user,
+        }
+    }
+}
+
 // === impl User ===
 
 impl User {
@@ -185,5 +207,111 @@ impl Told {
     /// Whether this is the pair made with `tail`, and counts by now.
     pub(super) fn covers(&self, tail: Tail, now: BootTime) -> bool {
         self.pair.tail == tail && now >= self.from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::grant::{FencingMode, Scheme};
+    use crate::domain::id::ClusterId;
+    use crate::domain::leadership::Epoch;
+
+    fn id() -> VolumeId {
+        "csi-0123456789abcdef0123456789ab".parse().unwrap()
+    }
+
+    fn scheme() -> Scheme {
+        let cluster = "c".parse::<ClusterId>().unwrap().tag();
+        Scheme {
+            mode: FencingMode::Pair,
+            cluster,
+        }
+    }
+
+    fn tail(random: u64) -> Tail {
+        Tail {
+            epoch: Epoch::ZERO,
+            unix_seconds: 0,
+            random,
+        }
+    }
+
+    fn free(random: u64) -> Register {
+        Register::Free(scheme().first_names(&id(), tail(random)))
+    }
+
+    fn granted(node: &str, random: u64) -> Register {
+        let free = scheme().first_names(&id(), tail(0));
+        Register::Granted(scheme().fresh_pair(&id(), &node.parse().unwrap(), &free, tail(random)))
+    }
+
+    fn facts(nonce: u64) -> Facts {
+        let path = format!("/pool/{}.{}.00000000.{nonce:016x}.img", id(), "00000000");
+        Facts {
+            file: BackingFile::read(&path).unwrap(),
+        }
+    }
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime::new(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn every_way_of_losing_a_holder_starts_the_settling_time() {
+        let left = |node: &str| Some((Some(NodeLabel::of(&node.parse().unwrap())), at(9)));
+        let rows = [
+            (vec![granted("a", 1), free(2)], left("a")),
+            (vec![granted("a", 1), granted("b", 2)], left("a")),
+            (vec![free(1), free(1)], None),
+            (vec![free(1), granted("a", 2)], None),
+            (vec![granted("a", 1), granted("a", 1)], None),
+            // Somebody else granted and revoked it between two reads.
+            (vec![free(1), free(2)], Some((None, at(9)))),
+        ];
+        for (seen, expected) in rows {
+            for in_doubt in [false, true] {
+                let ledger = Ledger::default();
+                ledger.born(&id(), facts(1), seen[0].clone());
+                ledger.observe(&id(), facts(1), &seen[0], at(1));
+                if in_doubt {
+                    ledger.doubt(&id());
+                }
+                ledger.observe(&id(), facts(1), &seen[1], at(9));
+                assert_eq!(
+                    ledger.memory(&id()).unwrap().left,
+                    expected,
+                    "{seen:?} {in_doubt}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_volume_seen_for_the_first_time_may_just_have_been_left() {
+        let ledger = Ledger::default();
+        ledger.observe(&id(), facts(1), &free(1), at(3));
+        assert_eq!(ledger.memory(&id()).unwrap().left, Some((None, at(3))));
+    }
+
+    #[test]
+    fn a_volume_made_again_under_its_name_is_another_volume() {
+        let ledger = Ledger::default();
+        ledger.born(&id(), facts(1), free(1));
+        let Register::Granted(pair) = granted("a", 2) else {
+            panic!("a grant")
+        };
+        ledger.tell(
+            &id(),
+            Told {
+                pair,
+                from: at(0),
+                access: None,
+            },
+        );
+        ledger.observe(&id(), facts(2), &free(3), at(3));
+        assert_eq!(ledger.memory(&id()).unwrap().told, None);
     }
 }

@@ -144,7 +144,7 @@ fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(Volu
 impl Loss {
     fn between(memory: &Memory, register: &Register) -> Option<Self> {
         let told = memory.told.as_ref().map(|told| &told.pair);
-        match (&memory.seen, told) {
+        match (memory.expected(), told) {
             (Some(seen), _) if seen.names() == register.names() => None,
             (Some(_), Some(told)) => Some(Self::Told(told.clone())),
             (Some(_), None) => Some(Self::Stale),
@@ -227,6 +227,7 @@ mod tests {
             access: None,
         });
         Memory {
+            in_doubt: seen.is_none(),
             seen,
             told,
             ..Memory::default()

@@ -85,7 +85,7 @@ impl Work {
     /// What was last seen, if the volume is known to be ours and nothing is in doubt.
     pub(super) fn expectation(&self) -> Option<Register> {
         self.state.ledger.facts(&self.id)?;
-        self.memory().seen
+        self.memory().expected().cloned()
     }
 
     /// Reads the entry, whoever it belongs to.

@@ -27,7 +27,7 @@ const fn layer(
 
 /// From the inside out. A new edge here is a decision about the design, not a fix for a build.
 /// `sim` shares no code with `rds`: two ends that share a parser agree on its mistakes.
-const LAYERS: [Layer; 13] = [
+const LAYERS: [Layer; 14] = [
     layer("domain", &[], NOT_IN_DOMAIN),
     layer(
         "ports",
@@ -41,7 +41,7 @@ const LAYERS: [Layer; 13] = [
     ),
     layer(
         "csi",
-        &["domain", "ports", "proto", "service"],
+        &["clock", "domain", "ports", "proto", "service"],
         &["axum", "clap", "russh"],
     ),
     layer(
@@ -49,18 +49,31 @@ const LAYERS: [Layer; 13] = [
         &["domain", "ports", "telemetry"],
         &["axum", "clap", "prost", "tonic"],
     ),
-    layer("sim", &["task", "telemetry"], &["clap", "prost", "tonic"]),
+    layer("sim", &["task", "telemetry"], &["prost", "tonic"]),
+    layer(
+        "clock",
+        &["domain", "ports"],
+        &["axum", "clap", "prost", "russh", "tonic"],
+    ),
     layer("telemetry", &[], &["clap", "prost", "russh"]),
     layer("task", &[], &["axum", "clap", "prost", "russh", "tonic"]),
     layer("proto", &[], &["axum", "clap", "russh"]),
     layer(
         "cli",
-        &["domain", "telemetry"],
+        &["domain", "sim", "telemetry"],
         &["axum", "prost", "russh", "tonic"],
     ),
     layer(
         "config",
-        &["cli", "domain", "ports", "rds", "telemetry"],
+        &[
+            "cli",
+            "csi",
+            "domain",
+            "ports",
+            "rds",
+            "service",
+            "telemetry",
+        ],
         &["axum", "prost", "russh", "tonic"],
     ),
     layer("controller", BELOW_CONTROLLER, &["clap"]),
@@ -68,6 +81,7 @@ const LAYERS: [Layer; 13] = [
 ];
 
 const BELOW_CONTROLLER: &[&str] = &[
+    "clock",
     "config",
     "csi",
     "domain",
@@ -80,6 +94,7 @@ const BELOW_CONTROLLER: &[&str] = &[
 ];
 
 const BELOW_DEMO: &[&str] = &[
+    "clock",
     "config",
     "controller",
     "csi",
