@@ -16,7 +16,6 @@ use proc::{Memory, cpu, memory, parse_stat, parse_status};
 use report::{Bound, Report, Table};
 use samples::{Samples, Summary};
 
-
 fn check(count: u64, expected: [u64; 4]) {
     let mut samples = Samples::default();
     // In two halves and backwards: neither order nor origin matters.
@@ -45,7 +44,6 @@ fn a_percentile_is_a_sample_that_so_many_are_not_above() {
     check(1000, [500, 900, 990, 1000]);
     check(1001, [501, 901, 991, 1001]);
 }
-
 
 #[test]
 fn processor_time_is_found_behind_any_name() {
@@ -83,7 +81,6 @@ fn this_process_has_used_something() {
     );
     assert!(cpu(own).unwrap() < Duration::from_hours(1));
 }
-
 
 fn report() -> Report {
     let mut report = Report::default();
