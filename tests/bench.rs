@@ -12,7 +12,7 @@ mod samples;
 
 use std::time::Duration;
 
-use proc::{Memory, cpu, memory, parse_stat, parse_status};
+use proc::{Memory, cpu, machine, memory, parse_machine, parse_stat, parse_status};
 use report::{Bound, Report, Table};
 use samples::{Samples, Summary};
 
@@ -60,6 +60,15 @@ fn processor_time_is_found_behind_any_name() {
 }
 
 #[test]
+fn processor_time_of_the_machine_is_that_of_its_processes() {
+    let text = "cpu  100 20 3 999 999 999 999 999 0 0\ncpu0 1 1 1 1\n";
+    assert_eq!(parse_machine(text), Some(Duration::from_millis(1230)));
+    for bad in ["", "cpu0 1 1 1", "cpu  1 1", "cpu  1 1 x"] {
+        assert_eq!(parse_machine(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
 fn memory_is_read_by_name() {
     let text = "Name:\tx\nVmHWM:\t   30 kB\nVmRSS:\t   20 kB\nRssAnon:\t  10 kB\n";
     let expected = Memory {
@@ -79,7 +88,7 @@ fn this_process_has_used_something() {
         memory.peak >= memory.resident && memory.resident > 0,
         "{memory:?}"
     );
-    assert!(cpu(own).unwrap() < Duration::from_hours(1));
+    assert!(cpu(own).unwrap() <= machine().unwrap());
 }
 
 fn report() -> Report {
@@ -120,4 +129,15 @@ fn both_forms_show_the_same_and_figures_line_up() {
         "{markdown}"
     );
     assert!(!report().is_empty());
+}
+
+#[test]
+fn a_short_run_is_not_judged_and_the_worst_disturbance_is_told() {
+    let mut report = report();
+    report.drop_aims();
+    assert!(!report.render(false).contains("Aims"));
+    for processors in [0.1, 0.9, 0.5] {
+        report.disturbed(processors);
+    }
+    assert!((report.disturbance() - 0.9).abs() < f64::EPSILON);
 }

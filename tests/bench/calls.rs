@@ -58,6 +58,7 @@ pub(crate) async fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> 
         samples.push(took);
     }
     let spent = rig.read().await?.since(&before);
+    report.disturbed(spent.disturbance());
     table.row(row("CreateVolume", samples.summary(), &spent, count));
 
     for (call, name) in CALLS_IN_ORDER {
@@ -67,6 +68,7 @@ pub(crate) async fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> 
             samples.push(make(&mut client, call, volume).await?);
         }
         let spent = rig.read().await?.since(&before);
+        report.disturbed(spent.disturbance());
         let summary = samples.summary();
         aim(report, call, &summary, &spent, count);
         table.row(row(name, summary, &spent, count));

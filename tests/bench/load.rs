@@ -76,6 +76,7 @@ async fn level(
     let before = rig.read().await?;
     let done = fleet::cycle(&client, volumes, callers, Until::Elapsed(span)).await?;
     let spent = rig.read().await?.since(&before);
+    report.disturbed(spent.disturbance());
 
     let cycles = f64::from(done.cycles);
     let rate = cycles / spent.wall.as_secs_f64();

@@ -31,6 +31,12 @@ pub(crate) fn memory(pid: u32) -> anyhow::Result<Memory> {
     parse_status(&text).with_context(|| format!("unexpected /proc/{pid}/status: {text}"))
 }
 
+/// Processor time that all processes of the machine have used, their system calls included.
+pub(crate) fn machine() -> anyhow::Result<Duration> {
+    let text = std::fs::read_to_string("/proc/stat").context("read /proc/stat")?;
+    parse_machine(&text).context("unexpected /proc/stat")
+}
+
 fn read(pid: u32, file: &str) -> anyhow::Result<String> {
     let path = format!("/proc/{pid}/{file}");
     std::fs::read_to_string(&path).with_context(|| format!("read {path}"))
@@ -43,8 +49,20 @@ pub(crate) fn parse_stat(text: &str) -> Option<Duration> {
     let (_, fields) = text.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<u64>().ok();
-    let total = ticks()? + ticks()?;
-    Some(Duration::from_millis(total * 1000 / TICKS))
+    Some(span(ticks()? + ticks()?))
+}
+
+/// User, nice and system time in the first line of `/proc/stat`. What comes after them is idling,
+/// waiting, and interrupts that belong to no process.
+pub(crate) fn parse_machine(text: &str) -> Option<Duration> {
+    let fields = text.lines().next()?.strip_prefix("cpu ")?;
+    let ticks = fields.split_whitespace().take(3).map(str::parse::<u64>);
+    let ticks: Vec<u64> = ticks.collect::<Result<_, _>>().ok()?;
+    (ticks.len() == 3).then(|| span(ticks.iter().sum()))
+}
+
+fn span(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 1000 / TICKS)
 }
 
 /// The three figures by their names in `status`.

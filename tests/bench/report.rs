@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 pub(crate) struct Report {
     tables: Vec<Table>,
     aims: Vec<Aim>,
+    disturbance: f64,
 }
 
 /// One table.
@@ -52,6 +53,21 @@ impl Report {
             bound,
             measured,
         });
+    }
+
+    /// Notes how many processors were busy with something else while figures were taken.
+    pub(crate) fn disturbed(&mut self, processors: f64) {
+        self.disturbance = self.disturbance.max(processors);
+    }
+
+    /// The most that was noted.
+    pub(crate) fn disturbance(&self) -> f64 {
+        self.disturbance
+    }
+
+    /// For runs that are too short to be judged.
+    pub(crate) fn drop_aims(&mut self) {
+        self.aims.clear();
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -50,6 +50,7 @@ pub(crate) struct Reading {
     pub(crate) sim: Duration,
     pub(crate) client: Duration,
     pub(crate) commands: u64,
+    machine: Duration,
 }
 
 /// What happened between two readings.
@@ -60,6 +61,8 @@ pub(crate) struct Spent {
     pub(crate) controller: Duration,
     pub(crate) sim: Duration,
     pub(crate) client: Duration,
+    /// Processor time of everything else on this machine.
+    others: Duration,
     /// Lines that the simulated RDS received.
     pub(crate) commands: u64,
 }
@@ -134,6 +137,7 @@ impl Rig {
             sim: proc::cpu(self.sim.id())?,
             client: proc::cpu(std::process::id())?,
             commands: seen.counters.commands,
+            machine: proc::machine()?,
             at: Instant::now(),
         })
     }
@@ -209,12 +213,28 @@ async fn ready_channel(endpoint: &str) -> Option<Channel> {
 
 impl Reading {
     pub(crate) fn since(&self, before: &Self) -> Spent {
-        Spent {
+        let spent = Spent {
             wall: self.at - before.at,
             controller: self.controller.saturating_sub(before.controller),
             sim: self.sim.saturating_sub(before.sim),
             client: self.client.saturating_sub(before.client),
+            others: Duration::ZERO,
             commands: self.commands - before.commands,
+        };
+        let ours = spent.controller + spent.sim + spent.client;
+        let all = self.machine.saturating_sub(before.machine);
+        Spent {
+            others: all.saturating_sub(ours),
+            ..spent
         }
+    }
+}
+
+// === impl Spent ===
+
+impl Spent {
+    /// How many processors were busy with something else, on average.
+    pub(crate) fn disturbance(&self) -> f64 {
+        self.others.as_secs_f64() / self.wall.as_secs_f64()
     }
 }
