@@ -2,9 +2,7 @@
 //! it never answers for the RDS.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
-use moka::sync::Cache;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::access::Access;
 use crate::domain::file::BackingFile;
@@ -12,18 +10,6 @@ use crate::domain::grant::{Pair, Register};
 use crate::domain::id::VolumeId;
 use crate::domain::leadership::BootTime;
 use crate::domain::names::{NodeLabel, Tail};
-
-/// Volumes whose immutable facts are kept. A miss costs one more round trip, so the bound only has
-/// to be above the number of volumes that are attached and detached all the time: 100,000 of about
-/// 200 bytes are 20 MB at the very most.
-const FACTS_KEPT: u64 = 100_000;
-
-/// What never changes about a volume, proved once by a read.
-#[derive(Debug, Clone)]
-pub(super) struct Facts {
-    /// The file that proves it ours.
-    pub(super) file: BackingFile,
-}
 
 /// A pair that its node was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +34,8 @@ pub(super) enum User {
 /// What is remembered of one volume.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
+    /// The file that proved the volume ours. It never changes; one proof serves every later call.
+    pub(super) file: Option<Arc<BackingFile>>,
     /// The register as it was last read back.
     pub(super) seen: Option<Register>,
     /// A command since then has an unknown outcome.
@@ -62,45 +50,37 @@ pub(super) struct Memory {
     pub(super) left: Option<(Option<NodeLabel>, BootTime)>,
 }
 
-/// The memories of all volumes.
-#[derive(Debug)]
+/// The memories of all volumes, one per volume that the RDS has.
+#[derive(Debug, Default)]
 pub(super) struct Ledger {
-    memories: Mutex<HashMap<VolumeId, Memory>>,
-    facts: Cache<VolumeId, Facts>,
-}
-
-impl Default for Ledger {
-    fn default() -> Self {
-        Self {
-            memories: Mutex::default(),
-            facts: Cache::new(FACTS_KEPT),
-        }
-    }
+    // Boxed: up to half of a table's places are empty, and each would take 300 bytes.
+    memories: Mutex<HashMap<VolumeId, Box<Memory>>>,
 }
 
 impl Ledger {
-    /// The immutable facts, if they have been proved and are still kept.
-    pub(super) fn facts(&self, id: &VolumeId) -> Option<Facts> {
-        self.facts.get(id)
-    }
-
     /// What is remembered, if anything.
     pub(super) fn memory(&self, id: &VolumeId) -> Option<Memory> {
-        self.with(|memories| memories.get(id).cloned())
+        self.with(|memories| memories.get(id).map(|memory| Memory::clone(memory)))
     }
 
     /// Records what was read of a volume that is provably ours.
     ///
     /// A node that was seen holding the volume and no longer does has left: by our own revoke, by a
     /// late command, or by hand.
-    pub(super) fn observe(&self, id: &VolumeId, facts: Facts, register: &Register, now: BootTime) {
-        if self.facts(id).is_some_and(|known| known.file != facts.file) {
-            // Made again under the same name behind our back: what its nodes were told is void.
-            self.forget(id);
-        }
-        self.facts.insert(id.clone(), facts);
+    pub(super) fn observe(
+        &self,
+        id: &VolumeId,
+        file: BackingFile,
+        register: &Register,
+        now: BootTime,
+    ) {
         let user = User::of(register);
         self.with(|memories| {
+            let known = memories.get(id).and_then(|memory| memory.file.as_deref());
+            if known.is_some_and(|known| *known != file) {
+                // Made again under the same name behind our back: what its nodes were told is void.
+                memories.remove(id);
+            }
             let first = !memories.contains_key(id);
             let memory = memories.entry(id.clone()).or_default();
             if first {
@@ -108,6 +88,7 @@ impl Ledger {
             } else if memory.somebody_left(register, &user) {
                 memory.left = Some((memory.user.node(), now));
             }
+            memory.file.get_or_insert_with(|| Arc::new(file));
             memory.user = user;
             memory.seen = Some(register.clone());
             memory.in_doubt = false;
@@ -115,13 +96,13 @@ impl Ledger {
     }
 
     /// Records a volume that was made just now: nobody ever held it.
-    pub(super) fn born(&self, id: &VolumeId, facts: Facts, register: Register) {
-        self.facts.insert(id.clone(), facts);
+    pub(super) fn born(&self, id: &VolumeId, file: BackingFile, register: Register) {
         let memory = Memory {
+            file: Some(Arc::new(file)),
             seen: Some(register),
             ..Memory::default()
         };
-        self.with(|memories| memories.insert(id.clone(), memory));
+        self.with(|memories| memories.insert(id.clone(), Box::new(memory)));
     }
 
     /// A command's outcome is unknown: nothing may be built on what was last seen.
@@ -149,7 +130,6 @@ impl Ledger {
 
     /// The volume is gone.
     pub(super) fn forget(&self, id: &VolumeId) {
-        self.facts.invalidate(id);
         self.with(|memories| memories.remove(id));
     }
 
@@ -158,7 +138,7 @@ impl Ledger {
         self.with(|memories| memories.retain(|id, _| keep(id)));
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<VolumeId, Memory>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<VolumeId, Box<Memory>>) -> T) -> T {
         work(&mut self.memories.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -166,6 +146,11 @@ impl Ledger {
 // === impl Memory ===
 
 impl Memory {
+    /// Whether a read has proved the volume ours.
+    pub(super) fn is_proved(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// What the next command may be built on.
     pub(super) fn expected(&self) -> Option<&Register> {
         self.seen.as_ref().filter(|_| !self.in_doubt)
@@ -248,11 +233,9 @@ mod tests {
         Register::Granted(scheme().fresh_pair(&id(), &node.parse().unwrap(), &free, tail(random)))
     }
 
-    fn facts(nonce: u64) -> Facts {
+    fn file(nonce: u64) -> BackingFile {
         let path = format!("/pool/{}.{}.00000000.{nonce:016x}.img", id(), "00000000");
-        Facts {
-            file: BackingFile::read(&path).unwrap(),
-        }
+        BackingFile::read(&path).unwrap()
     }
 
     fn at(seconds: u64) -> BootTime {
@@ -274,12 +257,12 @@ mod tests {
         for (seen, expected) in rows {
             for in_doubt in [false, true] {
                 let ledger = Ledger::default();
-                ledger.born(&id(), facts(1), seen[0].clone());
-                ledger.observe(&id(), facts(1), &seen[0], at(1));
+                ledger.born(&id(), file(1), seen[0].clone());
+                ledger.observe(&id(), file(1), &seen[0], at(1));
                 if in_doubt {
                     ledger.doubt(&id());
                 }
-                ledger.observe(&id(), facts(1), &seen[1], at(9));
+                ledger.observe(&id(), file(1), &seen[1], at(9));
                 assert_eq!(
                     ledger.memory(&id()).unwrap().left,
                     expected,
@@ -292,14 +275,14 @@ mod tests {
     #[test]
     fn a_volume_seen_for_the_first_time_may_just_have_been_left() {
         let ledger = Ledger::default();
-        ledger.observe(&id(), facts(1), &free(1), at(3));
+        ledger.observe(&id(), file(1), &free(1), at(3));
         assert_eq!(ledger.memory(&id()).unwrap().left, Some((None, at(3))));
     }
 
     #[test]
     fn a_volume_made_again_under_its_name_is_another_volume() {
         let ledger = Ledger::default();
-        ledger.born(&id(), facts(1), free(1));
+        ledger.born(&id(), file(1), free(1));
         let Register::Granted(pair) = granted("a", 2) else {
             panic!("a grant")
         };
@@ -311,7 +294,7 @@ mod tests {
                 access: None,
             },
         );
-        ledger.observe(&id(), facts(2), &free(3), at(3));
+        ledger.observe(&id(), file(2), &free(3), at(3));
         assert_eq!(ledger.memory(&id()).unwrap().told, None);
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::id::VolumeId;
 use crate::domain::leadership::{Epoch, Leadership};
 use crate::domain::volume::Entry;
 use crate::service::State;
-use crate::service::ledger::{Facts, Memory, Told};
+use crate::service::ledger::{Memory, Told};
 use crate::service::publish::explain;
 use crate::service::registers::{After, Work};
 
@@ -113,9 +113,7 @@ fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(Volu
         found.insert(entry.id.clone());
         let register = entry.register(scheme);
         let known = state.ledger.memory(&entry.id);
-        state
-            .ledger
-            .observe(&entry.id, Facts { file }, &register, now);
+        state.ledger.observe(&entry.id, file, &register, now);
         match known {
             Some(memory) => {
                 lost.extend(Loss::between(&memory, &register).map(|loss| (entry.id.clone(), loss)));

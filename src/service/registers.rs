@@ -12,7 +12,7 @@ use crate::domain::leadership::Permit;
 use crate::domain::names::{Names, NodeLabel, Tail};
 use crate::domain::volume::Entry;
 use crate::service::State;
-use crate::service::ledger::{Facts, Memory, Told};
+use crate::service::ledger::{Memory, Told};
 use crate::service::term::Term;
 
 /// Work on one volume in one term. Made inside the volume's turn.
@@ -84,8 +84,8 @@ impl Work {
 
     /// What was last seen, if the volume is known to be ours and nothing is in doubt.
     pub(super) fn expectation(&self) -> Option<Register> {
-        self.state.ledger.facts(&self.id)?;
-        self.memory().expected().cloned()
+        let memory = self.memory();
+        memory.expected().filter(|_| memory.is_proved()).cloned()
     }
 
     /// Reads the entry, whoever it belongs to.
@@ -107,9 +107,7 @@ impl Work {
         let file = entry.prove_ours(&self.term.scheme, &self.state.settings.base)?;
         let register = entry.register(&self.term.scheme);
         let now = self.state.clock.boot();
-        self.state
-            .ledger
-            .observe(&self.id, Facts { file }, &register, now);
+        self.state.ledger.observe(&self.id, file, &register, now);
         Ok(View { entry, register })
     }
 

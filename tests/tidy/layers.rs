@@ -118,7 +118,6 @@ const NOT_IN_DOMAIN: &[&str] = &[
     "clap",
     "futures",
     "hyper_util",
-    "moka",
     "prost",
     "rand",
     "russh",
