@@ -53,6 +53,39 @@ pub(crate) async fn create(
     Ok(volumes)
 }
 
+/// Half of a cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    Publish,
+    Unpublish,
+}
+
+/// Publishes or unpublishes each of `volumes` once, `callers` at a time.
+pub(crate) async fn all(
+    client: &Client,
+    volumes: &[Volume],
+    callers: usize,
+    half: Half,
+) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for share in shares(volumes, callers) {
+        let (mut client, share) = (client.clone(), share.to_vec());
+        tasks.spawn(async move {
+            for volume in &share {
+                match half {
+                    Half::Publish => client.publish(volume).await?,
+                    Half::Unpublish => client.unpublish(volume).await?,
+                };
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.context("a caller broke")??;
+    }
+    Ok(())
+}
+
 /// Publishes and unpublishes, each of `callers` its own share of `volumes` in turn.
 pub(crate) async fn cycle(
     client: &Client,
@@ -62,7 +95,7 @@ pub(crate) async fn cycle(
 ) -> anyhow::Result<Cycled> {
     let budget = Arc::new(Budget::new(until));
     let mut tasks = JoinSet::new();
-    for share in volumes.chunks(volumes.len().div_ceil(callers).max(1)) {
+    for share in shares(volumes, callers) {
         tasks.spawn(go_round(
             client.clone(),
             share.to_vec(),
@@ -81,6 +114,10 @@ pub(crate) async fn cycle(
         total.cycles += cycles;
     }
     Ok(total)
+}
+
+fn shares(volumes: &[Volume], callers: usize) -> impl Iterator<Item = &[Volume]> {
+    volumes.chunks(volumes.len().div_ceil(callers).max(1))
 }
 
 async fn go_round(
