@@ -22,7 +22,8 @@ use super::process::Process;
 const READY_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How often a starting controller is asked whether it is ready: the resolution of start-up times.
-const PROBE_INTERVAL: Duration = Duration::from_millis(5);
+/// Its answers cost it 1 % of a processor.
+const PROBE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A simulated RDS and a controller. Both are killed when this is dropped.
 pub(crate) struct Rig {
@@ -180,11 +181,16 @@ async fn start_controller(
     let mut controller = Process::start(&format!("controller-{number}"), folder, &arguments);
     let ready = async {
         let mut tick = tokio::time::interval(PROBE_INTERVAL);
+        let mut connected = None;
         loop {
             tick.tick().await;
             controller.assert_running();
-            if let Some(channel) = ready_channel(&endpoint).await {
-                return channel;
+            if connected.is_none() {
+                connected = connect(&endpoint).await;
+            }
+            match &connected {
+                Some(channel) if is_ready(channel).await => return channel.clone(),
+                Some(_) | None => {}
             }
         }
     };
@@ -196,17 +202,16 @@ async fn start_controller(
     Ok((controller, channel, started.elapsed()))
 }
 
-async fn ready_channel(endpoint: &str) -> Option<Channel> {
-    let channel = Endpoint::from_shared(endpoint.to_owned())
-        .ok()?
-        .connect()
-        .await
-        .ok()?;
-    let probe = IdentityClient::new(channel.clone())
-        .probe(ProbeRequest {})
-        .await
-        .ok()?;
-    (probe.into_inner().ready == Some(true)).then_some(channel)
+/// `None` while there is no socket yet.
+async fn connect(endpoint: &str) -> Option<Channel> {
+    let endpoint = Endpoint::from_shared(endpoint.to_owned()).ok()?;
+    endpoint.connect().await.ok()
+}
+
+async fn is_ready(channel: &Channel) -> bool {
+    let mut identity = IdentityClient::new(channel.clone());
+    let answer = identity.probe(ProbeRequest {}).await;
+    answer.is_ok_and(|answer| answer.into_inner().ready == Some(true))
 }
 
 // === impl Reading ===
