@@ -78,15 +78,16 @@ impl Volumes {
         let term = self.0.terms.current()?;
         let entries = self.0.backend.list().await?;
         term.check()?;
+        // By value: each entry is let go before the next one is described.
         let mut found = entries
-            .iter()
+            .into_iter()
             .filter(|entry| after.as_ref().is_none_or(|after| &entry.id > after))
             .filter(|entry| {
                 entry
                     .prove_ours(&term.scheme, &self.0.settings.base)
                     .is_ok()
             })
-            .map(|entry| describe(&term, entry))
+            .map(|entry| describe(&term, &entry))
             .peekable();
         let wanted = if max == 0 { usize::MAX } else { max };
         let page: Vec<Status> = found.by_ref().take(wanted).collect();

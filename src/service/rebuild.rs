@@ -12,7 +12,7 @@ use crate::domain::id::VolumeId;
 use crate::domain::leadership::{Epoch, Leadership};
 use crate::domain::volume::Entry;
 use crate::service::State;
-use crate::service::ledger::{Facts, Memory, Told};
+use crate::service::ledger::{Memory, Told};
 use crate::service::publish::explain;
 use crate::service::registers::{After, Work};
 use crate::service::term::Term;
@@ -42,7 +42,9 @@ pub(super) async fn run(state: &Arc<State>) {
         let incarnation = state.backend.incarnation();
         let span = tracing::info_span!("rebuild", incarnation, outcome = tracing::field::Empty);
         match rebuild(state, incarnation, &mut lost)
-            .instrument(span.clone()).await {
+            .instrument(span.clone())
+            .await
+        {
             Ok(()) => {
                 span.record("outcome", "done");
                 told.clear();
@@ -134,9 +136,7 @@ fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(Volu
         found.insert(entry.id.clone());
         let register = entry.register(scheme);
         let known = state.ledger.memory(&entry.id);
-        state
-            .ledger
-            .observe(&entry.id, Facts { file }, &register, now);
+        state.ledger.observe(&entry.id, &file, &register, now);
         match known {
             Some(memory) => {
                 lost.extend(Loss::between(&memory, &register).map(|loss| (entry.id.clone(), loss)));
@@ -165,14 +165,14 @@ fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(Volu
 impl Loss {
     fn between(memory: &Memory, register: &Register) -> Option<Self> {
         let told = memory.told.as_ref().map(|told| &told.pair);
-        match (memory.expected(), told) {
-            (Some(seen), _) if seen.names() == register.names() => None,
-            (Some(_), Some(told)) => Some(Self::Told(told.clone())),
-            (Some(_), None) => Some(Self::Stale),
+        match (memory.is_certain(), told) {
+            (true, _) if memory.saw(register) => None,
+            (true, Some(told)) => Some(Self::Told(told.clone())),
+            (true, None) => Some(Self::Stale),
             // The last command's outcome is unknown. Its caller will ask again, so nothing is
             // brought back; but a pair that is not the one last told is out of date, or was told
             // to nobody.
-            (None, told) => register
+            (false, told) => register
                 .pair()
                 .is_some_and(|pair| told.is_none_or(|told| pair.tail != told.tail))
                 .then_some(Self::Stale),
@@ -234,13 +234,18 @@ async fn repair(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::file::BackingFile;
     use crate::domain::grant::Scheme;
     use crate::domain::id::ClusterId;
     use crate::domain::leadership::BootTime;
     use crate::domain::names::Tail;
+    use crate::service::ledger::Ledger;
+
+    fn id() -> VolumeId {
+        "csi-0123456789abcdef0123456789ab".parse().unwrap()
+    }
 
     fn pair(node: &str, random: u64) -> Pair {
-        let slot = "csi-0123456789abcdef0123456789ab".parse().unwrap();
         let cluster = "c".parse::<ClusterId>().unwrap().tag();
         let scheme = Scheme {
             mode: FencingMode::Pair,
@@ -251,23 +256,32 @@ mod tests {
             unix_seconds: 0,
             random,
         };
-        let free = scheme.first_names(&slot, tail);
-        scheme.fresh_pair(&slot, &node.parse().unwrap(), &free, tail)
+        let free = scheme.first_names(&id(), tail);
+        scheme.fresh_pair(&id(), &node.parse().unwrap(), &free, tail)
     }
 
-    fn memory(seen: Option<Register>, told: Option<Pair>) -> Memory {
-        let from = BootTime::new(Duration::ZERO);
-        let told = told.map(|pair| Told {
-            pair,
-            from,
-            access: None,
-        });
-        Memory {
-            in_doubt: seen.is_none(),
-            seen,
-            told,
-            ..Memory::default()
+    /// What is left in memory after `seen` was read (or, without it, after a lost reply).
+    fn memory(seen: Option<&Register>, told: Option<Pair>) -> Memory {
+        let ledger = Ledger::default();
+        let now = BootTime::new(Duration::ZERO);
+        let path = format!("/pool/{}.00000000.00000000.{:016x}.img", id(), 1);
+        let file = BackingFile::read(&path).unwrap();
+        let unseen = Register::Free(pair("z", 9).names);
+        ledger.observe(&id(), &file, seen.unwrap_or(&unseen), now);
+        if seen.is_none() {
+            ledger.doubt(&id());
         }
+        if let Some(pair) = told {
+            ledger.tell(
+                &id(),
+                Told {
+                    pair,
+                    from: now,
+                    access: None,
+                },
+            );
+        }
+        ledger.memory(&id()).unwrap()
     }
 
     #[test]
@@ -299,7 +313,7 @@ mod tests {
             (None, None, free.clone(), None),
         ];
         for (seen, told, found, expected) in rows {
-            let memory = memory(seen, told.cloned());
+            let memory = memory(seen.as_ref(), told.cloned());
             assert_eq!(
                 Loss::between(&memory, &found),
                 expected,

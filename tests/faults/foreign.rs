@@ -46,8 +46,18 @@ async fn names_edited_by_hand_are_refused_for_their_reason_and_stay_as_they_are(
         (host(""), "no", unreadable, false),
         (host(OTHERS), "yes", others, false),
         (host(OTHERS), "no", others, false),
-        (host("nqn.2014-08.org.nvmexpress:uuid:1"), "yes", unreadable, true),
-        (host("nqn.2014-08.org.nvmexpress:uuid:1"), "no", unreadable, false),
+        (
+            host("nqn.2014-08.org.nvmexpress:uuid:1"),
+            "yes",
+            unreadable,
+            true,
+        ),
+        (
+            host("nqn.2014-08.org.nvmexpress:uuid:1"),
+            "no",
+            unreadable,
+            false,
+        ),
         (subsystem, "yes", unreadable, true),
     ];
     for (names, export, word, holds) in rows {
@@ -70,8 +80,10 @@ async fn names_edited_by_hand_are_refused_for_their_reason_and_stay_as_they_are(
         let status = replica.volumes.status(Some(id.clone())).await.unwrap();
         assert!(status.abnormal.is_some(), "{case}: {status:?}");
         assert_eq!(everything(&bed), before, "{case}");
-        bed.by_hand(&format!("/disk set [find where slot={id}] nvme-tcp-export=no"))
-            .await;
+        bed.by_hand(&format!(
+            "/disk set [find where slot={id}] nvme-tcp-export=no"
+        ))
+        .await;
         bed.by_hand(&format!("/disk remove [find where slot={id}]"))
             .await;
         replica.delete(&id).await.expect(&case);
@@ -94,7 +106,9 @@ async fn objects_of_others_in_our_place_are_never_changed() {
             "another cluster",
         ),
         (
-            format!("{base}/csi-ffffffffffffffffffffffffffff.9f86d081.00000000.0000000000000001.img"),
+            format!(
+                "{base}/csi-ffffffffffffffffffffffffffff.9f86d081.00000000.0000000000000001.img"
+            ),
             "another volume",
         ),
         (

@@ -113,7 +113,11 @@ async fn a_device_that_answers_slowly_for_ever_is_given_up_at_the_deadline() {
         let began = Instant::now();
         let error = subject.call(operation).await.expect_err(&case);
         // Ten steps at most, each of them a line and a new session.
-        assert!(began.elapsed() < 40 * SHORT, "{case}: {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < 40 * SHORT,
+            "{case}: {:?}",
+            began.elapsed()
+        );
         assert_eq!(error.effect(), Effect::Unknown, "{case}: {error:?}");
         bed.sim.faults().clear();
         subject.run(operation).await.expect(&case);

@@ -92,10 +92,16 @@ async fn nothing_is_answered_between_a_restart_and_the_next_full_reading() {
     bed.reboot();
     within(bed.sim.faults().held(1)).await;
     assert!(!replica.volumes.ready());
-    assert_ne!(rds_csi::ports::Backend::incarnation(&*replica.backend), before);
+    assert_ne!(
+        rds_csi::ports::Backend::incarnation(&*replica.backend),
+        before
+    );
     for (call, error) in every_call(&replica, &subject).await {
         assert_eq!(error.kind(), Kind::Unavailable, "{call}: {error:?}");
-        assert!(error.context().contains("has not been read"), "{call}: {error}");
+        assert!(
+            error.context().contains("has not been read"),
+            "{call}: {error}"
+        );
     }
 
     bed.sim.faults().clear();

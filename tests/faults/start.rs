@@ -1,7 +1,7 @@
 //! Starting when the RDS is down, is somebody else, or does not let the controller in.
 
-use std::io::Write as _;
 use std::fs::Permissions;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 

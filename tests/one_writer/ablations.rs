@@ -98,10 +98,7 @@ async fn the_same_attack_on_a_kept_subsystem_name_is_seen_by_the_observer() {
         let told = grant_by_hand(&bed, &id, &kept, "nqn.host:b").await;
         let written = write_and_leave(&bed, &id, &told);
 
-        come_back(
-            &a,
-            &grant_by_hand(&bed, &id, &kept, "nqn.host:a2").await,
-        );
+        come_back(&a, &grant_by_hand(&bed, &id, &kept, "nqn.host:a2").await);
         assert_ne!(
             bed.content(&id).as_ref(),
             Some(&written),

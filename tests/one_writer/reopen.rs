@@ -52,11 +52,7 @@ async fn a_pair_found_before_the_settling_time_is_reopened_before_it_is_answered
             ..Knobs::default()
         })
         .await;
-    assert_eq!(
-        session(&bed, "node-a"),
-        Some(before),
-        "a start cuts nobody"
-    );
+    assert_eq!(session(&bed, "node-a"), Some(before), "a start cuts nobody");
     assert_eq!(second.publish(&id, "node-a").await.unwrap(), told);
     assert_eq!(session(&bed, "node-a"), None, "the old session is cut");
     // Its node comes back under the same names by itself; from then on they are told.
@@ -77,7 +73,7 @@ async fn a_pair_found_counts_as_told_once_the_settling_time_has_passed() {
     let before = session(&bed, "node-a");
     drop(first);
 
-    let settle = Duration::from_secs(60);
+    let settle = Duration::from_mins(1);
     let second = bed
         .controller_with(&Knobs {
             settle,
@@ -103,7 +99,9 @@ async fn a_grant_whose_reply_was_lost_is_reopened_so_that_nobody_stays_who_came_
     let intrude = async {
         // The grant stands, its reply is lost, and the line that reads again is held.
         until("the grant stands", || {
-            bed.world().disk(id.as_str()).is_some_and(|disk| disk.exported)
+            bed.world()
+                .disk(id.as_str())
+                .is_some_and(|disk| disk.exported)
         })
         .await;
         bed.machine("intruder")
@@ -130,7 +128,10 @@ async fn no_answer_about_a_grant_comes_from_memory() {
     ))
     .await;
     assert_eq!(replica.publish(&id, "node-a").await.unwrap(), told);
-    assert!(bed.world().disk(id.as_str()).unwrap().exported, "repaired, not remembered");
+    assert!(
+        bed.world().disk(id.as_str()).unwrap().exported,
+        "repaired, not remembered"
+    );
 
     bed.by_hand(&format!("/disk remove [find where slot={id}]"))
         .await;

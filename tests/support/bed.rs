@@ -279,7 +279,9 @@ impl Replica {
             size: at_least(size),
             parameters: Parameters::from_request([]).unwrap(),
         };
-        within(self.volumes.create(request)).await.map(|made| made.id)
+        within(self.volumes.create(request))
+            .await
+            .map(|made| made.id)
     }
 
     /// Publishes with read-write access to a filesystem.
