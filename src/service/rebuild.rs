@@ -80,8 +80,8 @@ async fn rebuild(
     lost: &mut HashMap<VolumeId, Loss>,
 ) -> Result<(), Error> {
     // Nobody else leads a standalone RDS, so these permits need no term yet.
-    let reading = Leadership::standalone(Epoch::ZERO);
-    let permit = reading.permit(state.clock.boot())?;
+    let probing = Leadership::standalone(Epoch::ZERO);
+    let permit = probing.permit(state.clock.boot())?;
     let mode = state
         .backend
         .probe_fencing(permit, &state.settings.base)
@@ -96,16 +96,14 @@ async fn rebuild(
         mode,
         cluster: state.settings.cluster.tag(),
     };
-    let entries = state.backend.list().await?;
-    let epoch = entries
-        .iter()
-        .map(|entry| scheme.epoch_in(&entry.id, &entry.names))
-        .max()
-        .unwrap_or(Epoch::ZERO)
-        .next();
-    for (id, loss) in remember(state, &scheme, &entries) {
-        lost.entry(id).or_insert(loss);
-    }
+    let mut reading = Reading::new(state, &scheme, lost);
+    state
+        .backend
+        .list(&mut |entry| reading.take(&entry))
+        .await?;
+    let Reading { found, epoch, .. } = reading;
+    state.ledger.retain(|id| found.contains(id));
+    let epoch = epoch.next();
     let term = state
         .terms
         .prepare(Leadership::standalone(epoch), scheme, incarnation);
@@ -118,46 +116,76 @@ async fn rebuild(
     info!(
         ?epoch,
         fencing = mode.as_str(),
-        volumes = entries.len(),
+        volumes = found.len(),
         "serving"
     );
     Ok(())
 }
 
-/// Takes the registers in. Answers the volumes whose register is not what this process last knew.
-fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(VolumeId, Loss)> {
-    let now = state.clock.boot();
-    let mut lost = Vec::new();
-    let mut found = HashSet::new();
-    for entry in entries {
-        let Ok(file) = entry.prove_ours(scheme, &state.settings.base) else {
-            continue;
+/// Takes registers in, one after the other.
+struct Reading<'a> {
+    state: &'a Arc<State>,
+    scheme: &'a Scheme,
+    /// Registers that are not what this process last knew.
+    lost: &'a mut HashMap<VolumeId, Loss>,
+    found: HashSet<VolumeId>,
+    /// The highest epoch in any name.
+    epoch: Epoch,
+}
+
+// === impl Reading ===
+
+impl<'a> Reading<'a> {
+    fn new(
+        state: &'a Arc<State>,
+        scheme: &'a Scheme,
+        lost: &'a mut HashMap<VolumeId, Loss>,
+    ) -> Self {
+        Self {
+            state,
+            scheme,
+            lost,
+            found: HashSet::new(),
+            epoch: Epoch::ZERO,
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.epoch = self
+            .epoch
+            .max(self.scheme.epoch_in(&entry.id, &entry.names));
+        let Ok(file) = entry.prove_ours(self.scheme, &self.state.settings.base) else {
+            return;
         };
-        found.insert(entry.id.clone());
-        let register = entry.register(scheme);
-        let known = state.ledger.memory(&entry.id);
-        state.ledger.observe(&entry.id, &file, &register, now);
+        let (id, ledger) = (&entry.id, &self.state.ledger);
+        self.found.insert(id.clone());
+        let register = entry.register(self.scheme);
+        let known = ledger.memory(id);
+        let now = self.state.clock.boot();
+        ledger.observe(id, &file, &register, now);
         match known {
             Some(memory) => {
-                lost.extend(Loss::between(&memory, &register).map(|loss| (entry.id.clone(), loss)));
+                if let Some(loss) = Loss::between(&memory, &register) {
+                    self.lost.entry(id.clone()).or_insert(loss);
+                }
             }
             // Nobody else leads: after the settling time no line of a former process can be left,
             // so the node that stands there is the one that was told.
             None => {
                 if let Some(pair) = register.pair() {
-                    let from = now.after(state.settings.revoke_settle);
-                    let told = Told {
-                        pair: pair.clone(),
-                        from,
-                        access: None,
-                    };
-                    state.ledger.tell(&entry.id, told);
+                    let from = now.after(self.state.settings.revoke_settle);
+                    ledger.tell(
+                        id,
+                        Told {
+                            pair: pair.clone(),
+                            from,
+                            access: None,
+                        },
+                    );
                 }
             }
         }
     }
-    state.ledger.retain(|id| found.contains(id));
-    lost
 }
 
 // === impl Loss ===

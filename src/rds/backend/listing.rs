@@ -22,15 +22,18 @@ pub(super) fn one(id: &VolumeId, form: ReadForm) -> Result<Line, Error> {
     Line::read("read", &[Read::Disk(convert::slot(id)?)], form).map_err(failure::unsendable)
 }
 
-/// Every volume, in order of id. Slots are hashes, so pages by their first digits fill evenly.
-pub(super) async fn all(backend: &RdsBackend) -> Result<Vec<Entry>, Error> {
+/// Shows every volume, in order of id. Slots are hashes, so pages by their first digits fill evenly.
+pub(super) async fn all(
+    backend: &RdsBackend,
+    show: &mut (dyn FnMut(Entry) + Send),
+) -> Result<(), Error> {
     let count = count(backend).await?;
-    let mut entries = Vec::new();
     for prefix in prefixes(depth(count)) {
-        entries.extend(page(backend, &prefix).await?);
+        let mut entries = page(backend, &prefix).await?;
+        entries.sort_unstable_by(|left, right| left.id.cmp(&right.id));
+        entries.into_iter().for_each(&mut *show);
     }
-    entries.sort_unstable_by(|left, right| left.id.cmp(&right.id));
-    Ok(entries)
+    Ok(())
 }
 
 async fn count(backend: &RdsBackend) -> Result<u64, Error> {
