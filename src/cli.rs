@@ -38,7 +38,7 @@ pub enum Command {
     Sim(Box<crate::sim::options::Options>),
     /// Show the driver at work on this machine: simulated RDS, controller, nodes, and attacks
     #[cfg(feature = "demo")]
-    Demo(crate::demo::options::Options),
+    Demo(DemoArgs),
     /// Print the version
     Version,
 }
@@ -124,6 +124,23 @@ pub struct ControllerArgs {
     /// The RDS. Last, as its help heading would be taken for that of all that follows
     #[command(flatten)]
     pub rds: RdsArgs,
+}
+
+/// `rds-csi demo`.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// End after the story instead of moving a volume until Ctrl-C
+    #[arg(long, env = "RDS_CSI_DEMO_ONCE")]
+    pub once: bool,
+
+    /// Print nothing but one JSON object at the end
+    #[arg(long, env = "RDS_CSI_DEMO_JSON", requires = "once")]
+    pub json: bool,
+
+    /// Tamper with the RDS so that an old write comes back: the demo must notice, and fail
+    #[arg(long, env = "RDS_CSI_DEMO_SABOTAGE", hide = true)]
+    pub sabotage: bool,
 }
 
 /// How to reach the RDS, the same for every role that talks to it.

@@ -5,8 +5,8 @@ pub mod rds;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::cli::ControllerArgs;
-pub use crate::cli::DRIVER_NAME;
+use crate::cli::{ControllerArgs, DRIVER_NAME};
+
 use crate::config::rds::RdsConfig;
 use crate::csi::server::DRAIN_LIMIT;
 use crate::csi::socket::Endpoint;

@@ -65,7 +65,18 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
         #[cfg(feature = "sim")]
         Command::Sim(options) => rds_csi::sim::options::run(*options, stop).await,
         #[cfg(feature = "demo")]
-        Command::Demo(options) => rds_csi::demo::options::run(options, stop).await,
+        Command::Demo(rds_csi::cli::DemoArgs {
+            once,
+            json,
+            sabotage,
+        }) => {
+            let options = rds_csi::demo::options::Options {
+                once,
+                json,
+                sabotage,
+            };
+            rds_csi::demo::options::run(options, stop).await
+        }
         Command::Version => {
             println!("rds-csi {}", env!("CARGO_PKG_VERSION"));
             Ok(())

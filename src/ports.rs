@@ -39,8 +39,9 @@ pub trait Backend: Debug + Send + Sync {
     /// One disk entry, or none.
     async fn read(&self, id: &VolumeId) -> Result<Option<Entry>, Error>;
 
-    /// Every disk entry whose slot is the id of a volume, in order of id.
-    async fn list(&self) -> Result<Vec<Entry>, Error>;
+    /// Shows every disk entry whose slot is the id of a volume, in order of id, one page of the
+    /// device after the other: all of them at once would be megabytes.
+    async fn list(&self, show: &mut (dyn FnMut(Entry) + Send)) -> Result<(), Error>;
 
     /// Adds the entry unless its slot is taken.
     async fn create(&self, permit: Permit, new: &NewVolume) -> Result<Option<Entry>, Error>;

@@ -123,7 +123,7 @@ async fn once_with_json_prints_one_object_and_finds_nothing() {
     let conflict = to_b[0]["detail"].as_str().expect("a message");
     assert!(conflict.contains("attached to node node-a"), "{conflict}");
     for waited in &to_b[1..] {
-        assert!(waited["ms"].as_u64() >= Some(900), "{waited}");
+        assert!(waited["settled_ms"].as_u64() >= Some(1000), "{waited}");
         assert_eq!(waited["round_trips"], 1, "a publish is one line: {waited}");
     }
     let results = |name: &str| -> Vec<String> {

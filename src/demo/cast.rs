@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::config::rds::{HostKey, RdsConfig};
-use crate::config::{Config, DRIVER_NAME};
 use crate::controller;
 use crate::csi::server::DRAIN_LIMIT;
 use crate::demo::client::Csi;
@@ -27,6 +27,8 @@ use crate::sim::server::Accounts;
 pub(super) const REVOKE_SETTLE: Duration = Duration::from_secs(1);
 /// The machines, in the order in which a volume visits them.
 pub(super) const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
+/// Unlike that of any installation, so that nobody mistakes one for the other.
+const DRIVER: &str = "demo.rds.csi.srvlab.io";
 /// The user of the controller on the simulated RDS.
 const USER: &str = "csi";
 /// Where volumes lie: the pool and directory that a new simulated RDS has.
@@ -124,7 +126,7 @@ fn config(sim: &Sim, socket: &Path, password_file: PathBuf) -> anyhow::Result<Co
     };
     Ok(Config {
         endpoint: format!("unix://{}", socket.display()).parse()?,
-        driver_name: DRIVER_NAME.to_owned(),
+        driver_name: DRIVER.to_owned(),
         rds,
         volumes: settings,
     })

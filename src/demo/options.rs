@@ -1,9 +1,8 @@
-//! The command line of `rds-csi demo`, and the process behind it.
+//! The demo from start to end: cast, story, summary, and nothing left behind.
 
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, bail};
-use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::demo::play::Play;
@@ -15,17 +14,14 @@ use crate::demo::{cast, judge, moves};
 /// The name of the PersistentVolume that the story is about.
 const VOLUME: &str = "pvc-demo";
 
-/// Show the driver at work: simulator, controller and machines on this machine.
-#[derive(Args, Clone, Debug)]
+/// What to play, and how to tell it.
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// End after the story instead of moving a volume until Ctrl-C
-    #[arg(long, env = "RDS_CSI_DEMO_ONCE")]
+    /// End after the story; otherwise a volume keeps moving until the process is stopped.
     pub once: bool,
-    /// Print nothing but one JSON object at the end
-    #[arg(long, env = "RDS_CSI_DEMO_JSON", requires = "once")]
+    /// Print one JSON object at the end and nothing else.
     pub json: bool,
-    /// Tamper with the RDS so that an old write comes back: the demo must notice, and fail
-    #[arg(long, env = "RDS_CSI_DEMO_SABOTAGE", hide = true)]
+    /// Tamper with the RDS so that an old write comes back, which the demo must notice.
     pub sabotage: bool,
 }
 

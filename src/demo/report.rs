@@ -35,6 +35,8 @@ pub(super) struct StepReport {
     pub(super) detail: String,
     /// Lines of commands that the RDS ran meanwhile.
     pub(super) round_trips: usize,
+    /// Milliseconds from the cut of the node before to this grant, by the clock of the RDS.
+    pub(super) settled_ms: Option<u64>,
     pub(super) can_write: Vec<String>,
     pub(super) on_disk: Option<String>,
 }
@@ -59,6 +61,7 @@ impl Report {
             result: seen.outcome.result,
             detail: seen.outcome.detail.clone(),
             round_trips: seen.lines.len(),
+            settled_ms: seen.settled.map(millis),
             can_write: seen.writers.clone(),
             on_disk: seen.on_disk.clone(),
         });

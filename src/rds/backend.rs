@@ -159,8 +159,8 @@ impl Backend for RdsBackend {
         self.change(&line, id).await
     }
 
-    async fn list(&self) -> Result<Vec<Entry>, Error> {
-        listing::all(self).await
+    async fn list(&self, show: &mut (dyn FnMut(Entry) + Send)) -> Result<(), Error> {
+        listing::all(self, show).await
     }
 
     async fn create(&self, _permit: Permit, new: &NewVolume) -> Result<Option<Entry>, Error> {

@@ -76,24 +76,24 @@ impl Volumes {
             Error::new(Kind::BadToken, context)
         })?;
         let term = self.0.terms.current()?;
-        let entries = self.0.backend.list().await?;
-        term.check()?;
-        let mut found = entries
-            .iter()
-            .filter(|entry| after.as_ref().is_none_or(|after| &entry.id > after))
-            .filter(|entry| {
-                entry
-                    .prove_ours(&term.scheme, &self.0.settings.base)
-                    .is_ok()
-            })
-            .map(|entry| describe(&term, entry))
-            .peekable();
+        let base = &self.0.settings.base;
         let wanted = if max == 0 { usize::MAX } else { max };
-        let page: Vec<Status> = found.by_ref().take(wanted).collect();
-        let next = found
-            .peek()
-            .and(page.last())
-            .map(|last| last.id.to_string());
+        let mut page = Vec::new();
+        let mut more = false;
+        let mut show = |entry: Entry| {
+            let passed = after.as_ref().is_some_and(|after| &entry.id <= after);
+            if more || passed || entry.prove_ours(&term.scheme, base).is_err() {
+                return;
+            }
+            if page.len() < wanted {
+                page.push(describe(&term, &entry));
+            } else {
+                more = true;
+            }
+        };
+        self.0.backend.list(&mut show).await?;
+        term.check()?;
+        let next = page.last().filter(|_| more).map(|last| last.id.to_string());
         Ok(Page {
             entries: page,
             next,

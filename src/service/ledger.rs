@@ -2,8 +2,10 @@
 //! it never answers for the RDS.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::domain::access::Access;
@@ -11,19 +13,12 @@ use crate::domain::file::BackingFile;
 use crate::domain::grant::{Pair, Register};
 use crate::domain::id::VolumeId;
 use crate::domain::leadership::BootTime;
-use crate::domain::names::{NodeLabel, Tail};
+use crate::domain::names::{Names, NodeLabel, Tail};
 
-/// Volumes whose immutable facts are kept. A miss costs one more round trip, so the bound only has
-/// to be above the number of volumes that are attached and detached all the time: 100,000 of about
-/// 200 bytes are 20 MB at the very most.
-const FACTS_KEPT: u64 = 100_000;
-
-/// What never changes about a volume, proved once by a read.
-#[derive(Debug, Clone)]
-pub(super) struct Facts {
-    /// The file that proves it ours.
-    pub(super) file: BackingFile,
-}
+/// Volumes whose last read-back is kept in full. Without it the next command costs one more round
+/// trip, so this only has to be above the number of volumes that come and go all the time; 4,096 of
+/// about 600 bytes are under 3 MB, however many volumes the RDS holds.
+const EXPECTATIONS_KEPT: u64 = 4096;
 
 /// A pair that its node was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +32,7 @@ pub(super) struct Told {
 
 /// Who could be using a volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum User {
+enum User {
     #[default]
     Nobody,
     Node(NodeLabel),
@@ -45,62 +40,83 @@ pub(super) enum User {
     Anybody,
 }
 
-/// What is remembered of one volume.
+/// Stands for the names last seen, in eight bytes: names are long, and only whether they are still
+/// the same has to be remembered of every volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark(u64);
+
+/// What must not be forgotten of a volume for as long as it exists.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
-    /// The register as it was last read back.
-    pub(super) seen: Option<Register>,
+    /// The nonce of its file: another one is another volume of the same name.
+    incarnation: Option<u64>,
+    /// The names as they were last read back.
+    seen: Option<Mark>,
     /// A command since then has an unknown outcome.
-    pub(super) in_doubt: bool,
+    in_doubt: bool,
     /// Who could connect when the register was last read. Not touched by an unknown outcome: a node
     /// counts as holding on until a read shows otherwise.
-    pub(super) user: User,
+    user: User,
     /// Who was told what.
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<Box<Told>>,
     /// Who left last (`None` in it: nobody knows who), and when that was read back. Absent: no node
     /// ever held it.
     pub(super) left: Option<(Option<NodeLabel>, BootTime)>,
 }
 
-/// The memories of all volumes.
+/// The memories of all volumes, one per volume that the RDS has.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    memories: Mutex<HashMap<VolumeId, Memory>>,
-    facts: Cache<VolumeId, Facts>,
+    // Boxed: up to half of a table's places are empty, and each would take 150 bytes.
+    memories: Mutex<HashMap<VolumeId, Box<Memory>>>,
+    /// What the next command may be built on: these volumes are ours, and had these registers when
+    /// they were last read. If that is no longer so, the command changes nothing.
+    expectations: Cache<VolumeId, Arc<Register>>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
+        // The volume used last is the one used next: detach follows attach, delete follows detach.
+        let expectations = Cache::builder()
+            .max_capacity(EXPECTATIONS_KEPT)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
         Self {
             memories: Mutex::default(),
-            facts: Cache::new(FACTS_KEPT),
+            expectations,
         }
     }
 }
 
 impl Ledger {
-    /// The immutable facts, if they have been proved and are still kept.
-    pub(super) fn facts(&self, id: &VolumeId) -> Option<Facts> {
-        self.facts.get(id)
+    /// What the next command may be built on, unless that was let go or is in doubt.
+    pub(super) fn expectation(&self, id: &VolumeId) -> Option<Arc<Register>> {
+        self.expectations.get(id)
     }
 
     /// What is remembered, if anything.
     pub(super) fn memory(&self, id: &VolumeId) -> Option<Memory> {
-        self.with(|memories| memories.get(id).cloned())
+        self.with(|memories| memories.get(id).map(|memory| Memory::clone(memory)))
     }
 
     /// Records what was read of a volume that is provably ours.
     ///
     /// A node that was seen holding the volume and no longer does has left: by our own revoke, by a
     /// late command, or by hand.
-    pub(super) fn observe(&self, id: &VolumeId, facts: Facts, register: &Register, now: BootTime) {
-        if self.facts(id).is_some_and(|known| known.file != facts.file) {
-            // Made again under the same name behind our back: what its nodes were told is void.
-            self.forget(id);
-        }
-        self.facts.insert(id.clone(), facts);
+    pub(super) fn observe(
+        &self,
+        id: &VolumeId,
+        file: &BackingFile,
+        register: &Register,
+        now: BootTime,
+    ) {
         let user = User::of(register);
         self.with(|memories| {
+            let known = memories.get(id).and_then(|memory| memory.incarnation);
+            if known.is_some_and(|known| known != file.nonce) {
+                // Made again under the same name behind our back: what its nodes were told is void.
+                memories.remove(id);
+            }
             let first = !memories.contains_key(id);
             let memory = memories.entry(id.clone()).or_default();
             if first {
@@ -108,24 +124,29 @@ impl Ledger {
             } else if memory.somebody_left(register, &user) {
                 memory.left = Some((memory.user.node(), now));
             }
+            memory.incarnation = Some(file.nonce);
             memory.user = user;
-            memory.seen = Some(register.clone());
+            memory.seen = Some(Mark::of(register.names()));
             memory.in_doubt = false;
         });
+        self.expectations
+            .insert(id.clone(), Arc::new(register.clone()));
     }
 
     /// Records a volume that was made just now: nobody ever held it.
-    pub(super) fn born(&self, id: &VolumeId, facts: Facts, register: Register) {
-        self.facts.insert(id.clone(), facts);
+    pub(super) fn born(&self, id: &VolumeId, file: &BackingFile, register: Register) {
         let memory = Memory {
-            seen: Some(register),
+            incarnation: Some(file.nonce),
+            seen: Some(Mark::of(register.names())),
             ..Memory::default()
         };
-        self.with(|memories| memories.insert(id.clone(), memory));
+        self.with(|memories| memories.insert(id.clone(), Box::new(memory)));
+        self.expectations.insert(id.clone(), Arc::new(register));
     }
 
     /// A command's outcome is unknown: nothing may be built on what was last seen.
     pub(super) fn doubt(&self, id: &VolumeId) {
+        self.expectations.invalidate(id);
         self.with(|memories| {
             if let Some(memory) = memories.get_mut(id) {
                 memory.in_doubt = true;
@@ -135,7 +156,9 @@ impl Ledger {
 
     /// Records that a node was told a pair.
     pub(super) fn tell(&self, id: &VolumeId, told: Told) {
-        self.with(|memories| memories.entry(id.clone()).or_default().told = Some(told));
+        self.with(|memories| {
+            memories.entry(id.clone()).or_default().told = Some(Box::new(told));
+        });
     }
 
     /// Records that nobody may use what they were told any more.
@@ -149,7 +172,7 @@ impl Ledger {
 
     /// The volume is gone.
     pub(super) fn forget(&self, id: &VolumeId) {
-        self.facts.invalidate(id);
+        self.expectations.invalidate(id);
         self.with(|memories| memories.remove(id));
     }
 
@@ -158,25 +181,39 @@ impl Ledger {
         self.with(|memories| memories.retain(|id, _| keep(id)));
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<VolumeId, Memory>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<VolumeId, Box<Memory>>) -> T) -> T {
         work(&mut self.memories.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+// === impl Mark ===
+
+impl Mark {
+    fn of(names: &Names) -> Self {
+        let mut hasher = DefaultHasher::new();
+        names.hash(&mut hasher);
+        Self(hasher.finish())
     }
 }
 
 // === impl Memory ===
 
 impl Memory {
-    /// What the next command may be built on.
-    pub(super) fn expected(&self) -> Option<&Register> {
-        self.seen.as_ref().filter(|_| !self.in_doubt)
+    /// Whether something was seen, and nothing has put it in doubt since.
+    pub(super) fn is_certain(&self) -> bool {
+        self.seen.is_some() && !self.in_doubt
+    }
+
+    /// Whether these are the names that were last seen.
+    pub(super) fn saw(&self, register: &Register) -> bool {
+        self.seen == Some(Mark::of(register.names()))
     }
 
     /// Whether some node may have been cut off since the last read. Free names that are not those
     /// last seen were written by somebody else after a grant that nobody here saw.
     fn somebody_left(&self, register: &Register, user: &User) -> bool {
-        let before = self.seen.as_ref().map(Register::names);
         match self.user {
-            User::Nobody => user == &User::Nobody && before != Some(register.names()),
+            User::Nobody => user == &User::Nobody && !self.saw(register),
             User::Node(_) | User::Anybody => &self.user != user,
         }
     }
@@ -248,11 +285,9 @@ mod tests {
         Register::Granted(scheme().fresh_pair(&id(), &node.parse().unwrap(), &free, tail(random)))
     }
 
-    fn facts(nonce: u64) -> Facts {
+    fn file(nonce: u64) -> BackingFile {
         let path = format!("/pool/{}.{}.00000000.{nonce:016x}.img", id(), "00000000");
-        Facts {
-            file: BackingFile::read(&path).unwrap(),
-        }
+        BackingFile::read(&path).unwrap()
     }
 
     fn at(seconds: u64) -> BootTime {
@@ -274,12 +309,12 @@ mod tests {
         for (seen, expected) in rows {
             for in_doubt in [false, true] {
                 let ledger = Ledger::default();
-                ledger.born(&id(), facts(1), seen[0].clone());
-                ledger.observe(&id(), facts(1), &seen[0], at(1));
+                ledger.born(&id(), &file(1), seen[0].clone());
+                ledger.observe(&id(), &file(1), &seen[0], at(1));
                 if in_doubt {
                     ledger.doubt(&id());
                 }
-                ledger.observe(&id(), facts(1), &seen[1], at(9));
+                ledger.observe(&id(), &file(1), &seen[1], at(9));
                 assert_eq!(
                     ledger.memory(&id()).unwrap().left,
                     expected,
@@ -292,14 +327,14 @@ mod tests {
     #[test]
     fn a_volume_seen_for_the_first_time_may_just_have_been_left() {
         let ledger = Ledger::default();
-        ledger.observe(&id(), facts(1), &free(1), at(3));
+        ledger.observe(&id(), &file(1), &free(1), at(3));
         assert_eq!(ledger.memory(&id()).unwrap().left, Some((None, at(3))));
     }
 
     #[test]
     fn a_volume_made_again_under_its_name_is_another_volume() {
         let ledger = Ledger::default();
-        ledger.born(&id(), facts(1), free(1));
+        ledger.born(&id(), &file(1), free(1));
         let Register::Granted(pair) = granted("a", 2) else {
             panic!("a grant")
         };
@@ -311,7 +346,7 @@ mod tests {
                 access: None,
             },
         );
-        ledger.observe(&id(), facts(2), &free(3), at(3));
+        ledger.observe(&id(), &file(2), &free(3), at(3));
         assert_eq!(ledger.memory(&id()).unwrap().told, None);
     }
 }

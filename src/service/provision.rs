@@ -9,7 +9,6 @@ use crate::domain::id::VolumeId;
 use crate::domain::parameters::Parameters;
 use crate::domain::volume::{Entry, NewVolume, Remains};
 use crate::service::Volumes;
-use crate::service::ledger::Facts;
 use crate::service::publish::explain;
 use crate::service::registers::{After, Work, not_found};
 
@@ -106,9 +105,7 @@ async fn create(work: &Work, request: CreateVolume) -> Result<Created, Error> {
     let file = entry.prove_ours(&work.term.scheme, &work.state.settings.base)?;
     if file == new.file {
         let register = entry.register(&work.term.scheme);
-        work.state
-            .ledger
-            .born(&new.id, Facts { file: file.clone() }, register);
+        work.state.ledger.born(&new.id, &file, register);
     } else {
         work.view(entry.clone())?;
     }
@@ -282,7 +279,7 @@ fn in_use(id: &VolumeId, register: &Register) -> Error {
 }
 
 async fn expand(work: &Work, size: SizeRange) -> Result<u64, Error> {
-    if work.state.ledger.facts(&work.id).is_none() {
+    if work.expectation().is_none() {
         work.read_ours().await?.ok_or_else(|| work.not_found())?;
     }
     let target = size.allocate();

@@ -12,7 +12,7 @@ use crate::domain::id::VolumeId;
 use crate::domain::leadership::{Epoch, Leadership};
 use crate::domain::volume::Entry;
 use crate::service::State;
-use crate::service::ledger::{Facts, Memory, Told};
+use crate::service::ledger::{Memory, Told};
 use crate::service::publish::explain;
 use crate::service::registers::{After, Work};
 use crate::service::term::Term;
@@ -81,8 +81,8 @@ async fn rebuild(
     lost: &mut HashMap<VolumeId, Loss>,
 ) -> Result<(), Error> {
     // Nobody else leads a standalone RDS, so these permits need no term yet.
-    let reading = Leadership::standalone(Epoch::ZERO);
-    let permit = reading.permit(state.clock.boot())?;
+    let probing = Leadership::standalone(Epoch::ZERO);
+    let permit = probing.permit(state.clock.boot())?;
     let mode = state
         .backend
         .probe_fencing(permit, &state.settings.base)
@@ -97,16 +97,14 @@ async fn rebuild(
         mode,
         cluster: state.settings.cluster.tag(),
     };
-    let entries = state.backend.list().await?;
-    let epoch = entries
-        .iter()
-        .map(|entry| scheme.epoch_in(&entry.id, &entry.names))
-        .max()
-        .unwrap_or(Epoch::ZERO)
-        .next();
-    for (id, loss) in remember(state, &scheme, &entries) {
-        lost.entry(id).or_insert(loss);
-    }
+    let mut reading = Reading::new(state, &scheme, lost);
+    state
+        .backend
+        .list(&mut |entry| reading.take(&entry))
+        .await?;
+    let Reading { found, epoch, .. } = reading;
+    state.ledger.retain(|id| found.contains(id));
+    let epoch = epoch.next();
     let term = state
         .terms
         .prepare(Leadership::standalone(epoch), scheme, incarnation);
@@ -119,48 +117,76 @@ async fn rebuild(
     info!(
         ?epoch,
         fencing = mode.as_str(),
-        volumes = entries.len(),
+        volumes = found.len(),
         "serving"
     );
     Ok(())
 }
 
-/// Takes the registers in. Answers the volumes whose register is not what this process last knew.
-fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(VolumeId, Loss)> {
-    let now = state.clock.boot();
-    let mut lost = Vec::new();
-    let mut found = HashSet::new();
-    for entry in entries {
-        let Ok(file) = entry.prove_ours(scheme, &state.settings.base) else {
-            continue;
+/// Takes registers in, one after the other.
+struct Reading<'a> {
+    state: &'a Arc<State>,
+    scheme: &'a Scheme,
+    /// Registers that are not what this process last knew.
+    lost: &'a mut HashMap<VolumeId, Loss>,
+    found: HashSet<VolumeId>,
+    /// The highest epoch in any name.
+    epoch: Epoch,
+}
+
+// === impl Reading ===
+
+impl<'a> Reading<'a> {
+    fn new(
+        state: &'a Arc<State>,
+        scheme: &'a Scheme,
+        lost: &'a mut HashMap<VolumeId, Loss>,
+    ) -> Self {
+        Self {
+            state,
+            scheme,
+            lost,
+            found: HashSet::new(),
+            epoch: Epoch::ZERO,
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.epoch = self
+            .epoch
+            .max(self.scheme.epoch_in(&entry.id, &entry.names));
+        let Ok(file) = entry.prove_ours(self.scheme, &self.state.settings.base) else {
+            return;
         };
-        found.insert(entry.id.clone());
-        let register = entry.register(scheme);
-        let known = state.ledger.memory(&entry.id);
-        state
-            .ledger
-            .observe(&entry.id, Facts { file }, &register, now);
+        let (id, ledger) = (&entry.id, &self.state.ledger);
+        self.found.insert(id.clone());
+        let register = entry.register(self.scheme);
+        let known = ledger.memory(id);
+        let now = self.state.clock.boot();
+        ledger.observe(id, &file, &register, now);
         match known {
             Some(memory) => {
-                lost.extend(Loss::between(&memory, &register).map(|loss| (entry.id.clone(), loss)));
+                if let Some(loss) = Loss::between(&memory, &register) {
+                    self.lost.entry(id.clone()).or_insert(loss);
+                }
             }
             // Nobody else leads: after the settling time no line of a former process can be left,
             // so the node that stands there is the one that was told.
             None => {
                 if let Some(pair) = register.pair() {
-                    let from = now.after(state.settings.revoke_settle);
-                    let told = Told {
-                        pair: pair.clone(),
-                        from,
-                        access: None,
-                    };
-                    state.ledger.tell(&entry.id, told);
+                    let from = now.after(self.state.settings.revoke_settle);
+                    ledger.tell(
+                        id,
+                        Told {
+                            pair: pair.clone(),
+                            from,
+                            access: None,
+                        },
+                    );
                 }
             }
         }
     }
-    state.ledger.retain(|id| found.contains(id));
-    lost
 }
 
 // === impl Loss ===
@@ -168,14 +194,14 @@ fn remember(state: &Arc<State>, scheme: &Scheme, entries: &[Entry]) -> Vec<(Volu
 impl Loss {
     fn between(memory: &Memory, register: &Register) -> Option<Self> {
         let told = memory.told.as_ref().map(|told| &told.pair);
-        match (memory.expected(), told) {
-            (Some(seen), _) if seen.names() == register.names() => None,
-            (Some(_), Some(told)) => Some(Self::Told(told.clone())),
-            (Some(_), None) => Some(Self::Stale),
+        match (memory.is_certain(), told) {
+            (true, _) if memory.saw(register) => None,
+            (true, Some(told)) => Some(Self::Told(told.clone())),
+            (true, None) => Some(Self::Stale),
             // The last command's outcome is unknown. Its caller will ask again, so nothing is
             // brought back; but a pair that is not the one last told is out of date, or was told
             // to nobody.
-            (None, told) => register
+            (false, told) => register
                 .pair()
                 .is_some_and(|pair| told.is_none_or(|told| pair.tail != told.tail))
                 .then_some(Self::Stale),
@@ -237,13 +263,18 @@ async fn repair(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::file::BackingFile;
     use crate::domain::grant::Scheme;
     use crate::domain::id::ClusterId;
     use crate::domain::leadership::BootTime;
     use crate::domain::names::Tail;
+    use crate::service::ledger::Ledger;
+
+    fn id() -> VolumeId {
+        "csi-0123456789abcdef0123456789ab".parse().unwrap()
+    }
 
     fn pair(node: &str, random: u64) -> Pair {
-        let slot = "csi-0123456789abcdef0123456789ab".parse().unwrap();
         let cluster = "c".parse::<ClusterId>().unwrap().tag();
         let scheme = Scheme {
             mode: FencingMode::Pair,
@@ -254,23 +285,32 @@ mod tests {
             unix_seconds: 0,
             random,
         };
-        let free = scheme.first_names(&slot, tail);
-        scheme.fresh_pair(&slot, &node.parse().unwrap(), &free, tail)
+        let free = scheme.first_names(&id(), tail);
+        scheme.fresh_pair(&id(), &node.parse().unwrap(), &free, tail)
     }
 
-    fn memory(seen: Option<Register>, told: Option<Pair>) -> Memory {
-        let from = BootTime::new(Duration::ZERO);
-        let told = told.map(|pair| Told {
-            pair,
-            from,
-            access: None,
-        });
-        Memory {
-            in_doubt: seen.is_none(),
-            seen,
-            told,
-            ..Memory::default()
+    /// What is left in memory after `seen` was read (or, without it, after a lost reply).
+    fn memory(seen: Option<&Register>, told: Option<Pair>) -> Memory {
+        let ledger = Ledger::default();
+        let now = BootTime::new(Duration::ZERO);
+        let path = format!("/pool/{}.00000000.00000000.{:016x}.img", id(), 1);
+        let file = BackingFile::read(&path).unwrap();
+        let unseen = Register::Free(pair("z", 9).names);
+        ledger.observe(&id(), &file, seen.unwrap_or(&unseen), now);
+        if seen.is_none() {
+            ledger.doubt(&id());
         }
+        if let Some(pair) = told {
+            ledger.tell(
+                &id(),
+                Told {
+                    pair,
+                    from: now,
+                    access: None,
+                },
+            );
+        }
+        ledger.memory(&id()).unwrap()
     }
 
     #[test]
@@ -302,7 +342,7 @@ mod tests {
             (None, None, free.clone(), None),
         ];
         for (seen, told, found, expected) in rows {
-            let memory = memory(seen, told.cloned());
+            let memory = memory(seen.as_ref(), told.cloned());
             assert_eq!(
                 Loss::between(&memory, &found),
                 expected,

@@ -12,7 +12,7 @@ use crate::domain::leadership::Permit;
 use crate::domain::names::{Names, NodeLabel, Tail};
 use crate::domain::volume::Entry;
 use crate::service::State;
-use crate::service::ledger::{Facts, Memory, Told};
+use crate::service::ledger::{Memory, Told};
 use crate::service::term::Term;
 
 /// Work on one volume in one term. Made inside the volume's turn.
@@ -87,10 +87,10 @@ impl Work {
         self.state.ledger.memory(&self.id).unwrap_or_default()
     }
 
-    /// What was last seen, if the volume is known to be ours and nothing is in doubt.
+    /// What the next command may be built on without reading first.
     pub(super) fn expectation(&self) -> Option<Register> {
-        self.state.ledger.facts(&self.id)?;
-        self.memory().expected().cloned()
+        let expected = self.state.ledger.expectation(&self.id)?;
+        Some(Register::clone(&expected))
     }
 
     /// Reads the entry, whoever it belongs to.
@@ -115,9 +115,7 @@ impl Work {
         let register = entry.register(&self.term.scheme);
         if self.term.check().is_ok() {
             let now = self.state.clock.boot();
-            self.state
-                .ledger
-                .observe(&self.id, Facts { file }, &register, now);
+            self.state.ledger.observe(&self.id, &file, &register, now);
         }
         Ok(View { entry, register })
     }

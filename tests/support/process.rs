@@ -70,6 +70,21 @@ impl Process {
         line.unwrap_or_else(|_| panic!("nothing on stdout:\n{}", self.log_tail()))
     }
 
+    /// Its process id.
+    #[allow(dead_code, reason = "not every target that includes this file asks")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child
+            .id()
+            .unwrap_or_else(|| panic!("the process has ended"))
+    }
+
+    /// Kills it, and returns when it is gone.
+    #[allow(dead_code, reason = "not every target that includes this file asks")]
+    pub(crate) async fn kill(&mut self) {
+        let killed = self.child.kill().await;
+        killed.unwrap_or_else(|error| panic!("cannot kill the process: {error}"));
+    }
+
     /// Fails the test if the process has ended.
     pub(crate) fn assert_running(&mut self) {
         if let Ok(Some(status)) = self.child.try_wait() {

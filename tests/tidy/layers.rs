@@ -60,7 +60,7 @@ const LAYERS: [Layer; 14] = [
     layer("proto", &[], &["axum", "clap", "russh"]),
     layer(
         "cli",
-        &["demo", "domain", "sim", "telemetry"],
+        &["domain", "sim", "telemetry"],
         &["axum", "prost", "russh", "tonic"],
     ),
     layer(
@@ -77,7 +77,7 @@ const LAYERS: [Layer; 14] = [
         &["axum", "prost", "russh", "tonic"],
     ),
     layer("controller", BELOW_CONTROLLER, &["clap"]),
-    layer("demo", BELOW_DEMO, &[]),
+    layer("demo", BELOW_DEMO, &["clap"]),
 ];
 
 const BELOW_CONTROLLER: &[&str] = &[

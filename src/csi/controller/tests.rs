@@ -39,6 +39,10 @@ macro_rules! untouchable {
                 std::future::pending().await
             }
 
+            async fn list(&self, _: &mut (dyn FnMut(Entry) + Send)) -> Result<(), Error> {
+                panic!("list reached the RDS")
+            }
+
             $(async fn $call(&self, $(_: $argument),*) -> Result<$answer, Error> {
                 panic!("{} reached the RDS", stringify!($call))
             })+
@@ -49,7 +53,6 @@ macro_rules! untouchable {
 untouchable! {
     probe_fencing(Permit, &Directory) -> FencingMode;
     read(&VolumeId) -> Option<Entry>;
-    list() -> Vec<Entry>;
     create(Permit, &NewVolume) -> Option<Entry>;
     grant(Permit, &VolumeId, &Names, &Names) -> Option<Entry>;
     revoke(Permit, &VolumeId, &Names, &Names) -> Option<Entry>;

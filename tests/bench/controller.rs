@@ -1,0 +1,97 @@
+//! Measures the controller as it is run: the release binary as a process of its own in front of a
+//! simulated RDS in another one, called over its unix socket. `docs/benchmarks.md` says how to run
+//! it, what came out, and what bounds each figure.
+
+#![allow(
+    clippy::panic,
+    reason = "a child process that cannot be started ends the benchmark by panicking"
+)]
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "a table shows three digits, a double has fifteen"
+)]
+
+mod calls;
+mod client;
+mod fleet;
+mod load;
+mod machine;
+mod memory;
+mod proc;
+#[path = "../support/process.rs"]
+mod process;
+mod report;
+mod rig;
+mod samples;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use report::Report;
+
+/// A full run takes about four minutes on two cores; almost four times that is a hang.
+const RUN_DEADLINE: Duration = Duration::from_mins(15);
+
+/// Benchmark of the controller.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Only sections whose name contains this: calls, load-0ms, load-50ms, memory
+    filter: Option<String>,
+    /// Print Markdown, as in docs/benchmarks.md
+    #[arg(long)]
+    markdown: bool,
+    /// Half a minute instead of four, a tenth of the volumes, no verdicts: shows that everything works
+    #[arg(long)]
+    quick: bool,
+    /// Given by `cargo bench`; without it (`cargo test --benches`) the run is quick
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    // However this ends, the child processes are dropped with the future, and killed by that.
+    let report = tokio::select! {
+        measured = tokio::time::timeout(RUN_DEADLINE, measure(&arguments)) => {
+            measured.with_context(|| format!("the run did not end within {RUN_DEADLINE:?}"))??
+        }
+        _ = terminated.recv() => bail!("ended by SIGTERM"),
+        _ = interrupted.recv() => bail!("ended by SIGINT"),
+    };
+    print!("{}", report.render(arguments.markdown));
+    Ok(())
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
+    let quick = arguments.quick || !arguments.bench;
+    let wanted = |section: &str| {
+        let filter = arguments.filter.as_deref();
+        filter.is_none_or(|filter| section.contains(filter))
+    };
+    let mut report = Report::default();
+    if wanted("calls") {
+        calls::run(&mut report, quick).await?;
+    }
+    for latency in [Duration::ZERO, Duration::from_millis(50)] {
+        if wanted(&format!("load-{}ms", latency.as_millis())) {
+            load::run(&mut report, latency, quick).await?;
+        }
+    }
+    if wanted("memory") {
+        memory::run(&mut report, quick).await?;
+    }
+    if report.is_empty() {
+        bail!("no section is called that; see --help");
+    }
+    report.add(machine::table(report.disturbance()));
+    if quick {
+        report.drop_aims();
+    }
+    Ok(report)
+}
