@@ -28,9 +28,10 @@ pub(crate) struct Play {
     /// Who holds each volume by the answers so far; a call that failed leaves it open.
     holders: BTreeMap<usize, usize>,
     late: VecDeque<Deposit>,
-    /// A late line may have cut or hidden a grant: then who holds a volume is no longer known from
-    /// the answers.
+    /// A late line or a restored configuration may have cut or hidden a grant: then who holds a
+    /// volume is no longer known from the answers.
     disturbed: bool,
+    saved: Option<usize>,
 }
 
 fn knobs() -> Knobs {
@@ -67,6 +68,7 @@ impl Play {
             holders: BTreeMap::new(),
             late: VecDeque::new(),
             disturbed: false,
+            saved: None,
         }
     }
 
@@ -128,6 +130,8 @@ impl Play {
                 self.replica.reread(before).await;
             }
             Step::Crash => self.crash().await,
+            Step::Save => self.saved = Some(self.bed.sim.snapshot()),
+            Step::Restore => self.restore().await,
         }
         self.bed.assert_one_writer(&format!("after {step:?}"));
     }
@@ -139,6 +143,15 @@ impl Play {
             late.release(&self.bed).await;
         }
         self.replica = self.bed.controller_with(&knobs()).await;
+    }
+
+    async fn restore(&mut self) {
+        let Some(saved) = self.saved else { return };
+        let before = self.replica.backend.incarnation();
+        self.disturbed = true;
+        self.late.clear();
+        self.bed.restore(saved);
+        self.replica.reread(before).await;
     }
 
     fn machine(&self, node: usize) -> Arc<Machine> {

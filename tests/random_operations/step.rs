@@ -51,6 +51,10 @@ pub(crate) enum Step {
     Restart,
     /// The controller crashes, and another one starts.
     Crash,
+    /// Somebody saves the configuration of the RDS.
+    Save,
+    /// The newest saved configuration is loaded.
+    Restore,
 }
 
 impl Loss {
@@ -112,5 +116,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         5 => (losses(), 1..3_u32).prop_map(|(loss, times)| Step::Lose(loss, times)),
         1 => Just(Step::Restart),
         1 => Just(Step::Crash),
+        2 => Just(Step::Save),
+        1 => Just(Step::Restore),
     ]
 }
