@@ -8,7 +8,7 @@ use super::names::{Decisions, NODES, Name, Node, Register};
 use super::programs::{Fields, Programs, Verb};
 use super::state::{Bounds, Breach, Claim, DEPOSED, IN_FORCE, Job, Leader, Line, Queue, State};
 
-/// One rule taken out of the protocol, or one promise out of the device.
+/// One rule taken out of the protocol, or one promise taken out of the device or put into it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ablation {
     /// No step of a line looks at the names.
@@ -31,6 +31,8 @@ pub(crate) enum Ablation {
     NoDeadline,
     /// Calls are served over a register that the RDS lost, before the claim on it is brought back.
     ClaimIgnored,
+    /// Nothing comes between a `find` and its `set`.
+    AtomicSet,
 }
 
 /// Where a search begins.
@@ -163,6 +165,9 @@ impl Protocol {
                 line.found = finds(*line, step.when, state.register);
                 // A `set` of nothing changes nothing, whenever it comes.
                 line.done += u8::from(!line.found);
+                if line.found && self.ablated(Ablation::AtomicSet) {
+                    return self.step(state, index);
+                }
             }
         }
         let line = state.lines[index];
