@@ -11,6 +11,10 @@
 #[allow(dead_code, reason = "each test target uses its own part of the bed")]
 #[path = "support/bed.rs"]
 mod bed;
+#[allow(
+    dead_code,
+    reason = "each test target uses its own part of the deposits"
+)]
 #[path = "support/deposit.rs"]
 mod deposit;
 #[path = "faults/foreign.rs"]

@@ -16,6 +16,10 @@ mod ablations;
 #[allow(dead_code, reason = "each test target uses its own part of the bed")]
 #[path = "support/bed.rs"]
 mod bed;
+#[allow(
+    dead_code,
+    reason = "each test target uses its own part of the deposits"
+)]
 #[path = "support/deposit.rs"]
 mod deposit;
 #[path = "one_writer/late.rs"]

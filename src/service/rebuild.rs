@@ -56,6 +56,7 @@ pub(super) async fn run(state: &Arc<State>) {
                 span.record("outcome", "failed");
                 // A device can be down for hours: once for each reason is enough for a person.
                 let reason = error.to_string();
+                state.terms.failed(reason.clone());
                 if reason == told {
                     debug!(?error, "the RDS still cannot be read");
                 } else {

@@ -1,6 +1,6 @@
 //! The term in force: who may act, how names are written, since when.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::error::{Error, Kind};
 use crate::domain::grant::Scheme;
@@ -19,12 +19,18 @@ pub(super) struct Term {
     clock: Arc<dyn Clock>,
 }
 
-/// Holds the term in force, if there is one.
+/// Holds the term in force, or why there is none.
 #[derive(Debug)]
 pub(super) struct Terms {
-    current: Mutex<Option<Arc<Term>>>,
+    current: Mutex<Result<Arc<Term>, Unread>>,
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
+}
+
+/// There is no term: the RDS has not been read yet, or could not be.
+#[derive(Debug, Clone, Default)]
+struct Unread {
+    why: Option<String>,
 }
 
 // === impl Terms ===
@@ -32,7 +38,7 @@ pub(super) struct Terms {
 impl Terms {
     pub(super) fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            current: Mutex::new(None),
+            current: Mutex::new(Err(Unread::default())),
             backend,
             clock,
         }
@@ -43,22 +49,20 @@ impl Terms {
     /// # Errors
     /// `Unavailable` while the RDS is being read, or must be read again.
     pub(super) fn current(&self) -> Result<Arc<Term>, Error> {
-        let held = self
-            .current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let term = held.ok_or_else(not_read)?;
+        let held = self.lock().clone();
+        let term = held.map_err(|unread| unread.error())?;
         term.check()?;
         Ok(term)
     }
 
     /// Ends the term in force: its permits run dry.
     pub(super) fn end(&self) {
-        self.current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        *self.lock() = Err(Unread::default());
+    }
+
+    /// Records why the RDS could not be read, for callers who ask in the meantime.
+    pub(super) fn failed(&self, why: String) {
+        *self.lock() = Err(Unread { why: Some(why) });
     }
 
     /// A term over the `incarnation` that was read. Calls are not served in it yet.
@@ -79,7 +83,11 @@ impl Terms {
 
     /// Serves calls in this term from now on.
     pub(super) fn begin(&self, term: Arc<Term>) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(term);
+        *self.lock() = Ok(term);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Result<Arc<Term>, Unread>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,7 +109,7 @@ impl Term {
     /// As [`Term::permit`].
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.backend.incarnation() != self.incarnation {
-            return Err(not_read());
+            return Err(Unread::default().error());
         }
         self.leadership.check(self.clock.boot())
     }
@@ -112,9 +120,14 @@ impl Term {
     }
 }
 
-fn not_read() -> Error {
-    Error::new(
-        Kind::Unavailable,
-        "the RDS has not been read since it (or this controller) started, so nobody can say who holds which volume; retry in a moment",
-    )
+// === impl Unread ===
+
+impl Unread {
+    fn error(&self) -> Error {
+        let mut context = "the RDS has not been read since it (or this controller) started, so nobody can say who holds which volume; retry in a moment".to_owned();
+        if let Some(why) = &self.why {
+            context = format!("{context} (the last try: {why})");
+        }
+        Error::new(Kind::Unavailable, context)
+    }
 }

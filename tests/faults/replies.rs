@@ -6,7 +6,8 @@ use rds_csi::domain::error::{Effect, Kind};
 use rds_csi::sim::faults::{DeviceFaults, VerbFailure};
 use rds_csi::sim::transport::{Fault, Matcher, Overflow, Rule};
 
-use crate::bed::{Bed, GIB, Knobs, insist};
+use crate::bed::replica::insist;
+use crate::bed::{Bed, GIB, Knobs};
 use crate::subject::{NODE, OPERATIONS, Operation, Subject};
 
 /// The deadline of one line, where it is meant to pass.

@@ -1,10 +1,15 @@
 //! The RDS restarts: in the middle of an operation, and between them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rds_csi::domain::error::{Error, Kind};
 use rds_csi::domain::parameters::Parameters;
-use rds_csi::sim::gate::PointKind;
+use rds_csi::ports::Backend as _;
+use rds_csi::sim::gate::{Breakpoints, PointKind};
 use rds_csi::sim::transport::{Fault, Rule};
 
+use crate::bed::replica::is_transient;
 use crate::bed::{Bed, Replica, until, within};
 use crate::deposit::{Deposit, is_at, places};
 use crate::subject::{NODE, OPERATIONS, Operation, Subject};
@@ -32,8 +37,8 @@ async fn an_operation_that_a_restart_broke_off_ends_well_when_it_is_asked_for_ag
             }
             let case = format!("{operation:?} restarted at {place:?}");
             let mut subject = Subject::prepare(&bed, &replica, operation).await;
-            let before = rds_csi::ports::Backend::incarnation(&*replica.backend);
-            let gate = std::sync::Arc::new(rds_csi::sim::gate::Breakpoints::default());
+            let before = replica.backend.incarnation();
+            let gate = Arc::new(Breakpoints::default());
             let held = gate.hold(is_at(place, &[":local s \"csi-"]));
             bed.world().set_gate(Some(gate));
             let restart = async {
@@ -45,7 +50,7 @@ async fn an_operation_that_a_restart_broke_off_ends_well_when_it_is_asked_for_ag
             bed.world().set_gate(None);
             // The device answers nothing that it did not carry through.
             if let Err(error) = first {
-                assert!(crate::bed::is_transient(&error), "{case}: {error:?}");
+                assert!(is_transient(&error), "{case}: {error:?}");
             }
             replica.reread(before).await;
             subject.run(operation).await.expect(&case);
@@ -83,7 +88,7 @@ async fn nothing_is_answered_between_a_restart_and_the_next_full_reading() {
     let replica = bed.controller().await;
     let subject = Subject::prepare(&bed, &replica, Operation::Publish).await;
     let told = replica.publish(&subject.id, NODE).await.unwrap();
-    let before = rds_csi::ports::Backend::incarnation(&*replica.backend);
+    let before = replica.backend.incarnation();
 
     bed.sim.faults().add(Rule {
         times: None,
@@ -92,10 +97,7 @@ async fn nothing_is_answered_between_a_restart_and_the_next_full_reading() {
     bed.reboot();
     within(bed.sim.faults().held(1)).await;
     assert!(!replica.volumes.ready());
-    assert_ne!(
-        rds_csi::ports::Backend::incarnation(&*replica.backend),
-        before
-    );
+    assert_ne!(replica.backend.incarnation(), before);
     for (call, error) in every_call(&replica, &subject).await {
         assert_eq!(error.kind(), Kind::Unavailable, "{call}: {error:?}");
         assert!(
@@ -123,7 +125,7 @@ async fn a_line_from_before_a_restart_does_nothing_after_it() {
     let call = replica.publish(&id, NODE);
     let (late, told) = Deposit::of(&bed, place, &["export=yes"], call).await;
     let told = told.unwrap();
-    let before = rds_csi::ports::Backend::incarnation(&*replica.backend);
+    let before = replica.backend.incarnation();
     bed.reboot();
     replica.reread(before).await;
     late.release(&bed).await;
@@ -136,10 +138,10 @@ async fn a_line_from_before_a_restart_does_nothing_after_it() {
 async fn a_restart_that_nobody_was_connected_for_is_noticed_by_the_next_session() {
     let bed = Bed::new();
     let replica = bed.controller().await;
-    let before = rds_csi::ports::Backend::incarnation(&*replica.backend);
+    let before = replica.backend.incarnation();
     bed.sim.power_off().await;
     assert!(replica.volumes.ready(), "no news so far");
-    bed.clock.advance(std::time::Duration::from_mins(5));
+    bed.clock.advance(Duration::from_mins(5));
     bed.sim.power_on().unwrap();
     replica.reread(before).await;
     let id = replica.create("v").await.unwrap();

@@ -1,31 +1,30 @@
 //! A simulated RDS, controllers on it and machines around it: what tests of the whole driver share.
 
+#[path = "bed/clock.rs"]
+mod clock;
+#[path = "bed/replica.rs"]
+pub(crate) mod replica;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rds_csi::clock::SystemClock;
-use rds_csi::domain::access::{Access, AccessType, FsType, Mode};
-use rds_csi::domain::capacity::SizeRange;
-use rds_csi::domain::context::Portal;
-use rds_csi::domain::error::{Effect, Error, Kind};
 use rds_csi::domain::id::VolumeId;
-use rds_csi::domain::leadership::BootTime;
-use rds_csi::domain::parameters::Parameters;
-use rds_csi::ports::{Backend, Clock};
+use rds_csi::ports::Clock;
 use rds_csi::rds::backend::{Options, RdsBackend};
 use rds_csi::rds::transport::{
     Algorithms, Backoff, Credentials, Endpoint, HostKeyPin, PoolOptions, Target,
 };
-use rds_csi::service::{CreateVolume, PublishVolume, Settings, Volumes};
+use rds_csi::service::{Settings, Volumes};
 use rds_csi::sim::handle::{Sim, SimConfig};
 use rds_csi::sim::initiator::Machine;
 use rds_csi::sim::observer::{CommandRecord, What};
 use rds_csi::sim::personality::Personality;
 use rds_csi::sim::world::{Config, World};
-use tokio::task::JoinHandle;
+
+pub(crate) use self::clock::TestClock;
+pub(crate) use self::replica::Replica;
 
 /// A test that waits longer than this hangs. Only a failing test waits it out.
 pub(crate) const HANG: Duration = Duration::from_secs(30);
@@ -46,14 +45,6 @@ const RESTART: Duration = Duration::from_mins(2);
 pub(crate) struct Bed {
     pub(crate) sim: Sim,
     pub(crate) clock: Arc<TestClock>,
-}
-
-/// The machine's clock, put forward by hand. Its random numbers count up: nonces stay different from
-/// each other, and a failed run can be repeated.
-#[derive(Debug, Default)]
-pub(crate) struct TestClock {
-    ahead: Mutex<Duration>,
-    drawn: AtomicU64,
 }
 
 /// What a controller is started with.
@@ -80,13 +71,6 @@ impl Default for Knobs {
             host_key: None,
         }
     }
-}
-
-/// One controller. Dropping it ends it, as a crash would.
-pub(crate) struct Replica {
-    pub(crate) volumes: Volumes,
-    pub(crate) backend: Arc<RdsBackend>,
-    reading: JoinHandle<()>,
 }
 
 // === impl Bed ===
@@ -253,103 +237,6 @@ fn settings(knobs: &Knobs) -> Settings {
     }
 }
 
-// === impl Replica ===
-
-impl Replica {
-    /// Waits until calls are served.
-    pub(crate) async fn ready(&self) {
-        until("calls are served", || self.volumes.ready()).await;
-    }
-
-    /// Waits until a restart of the device has been noticed and everything is read again.
-    pub(crate) async fn reread(&self, before: u64) {
-        let noticed = tokio::time::timeout(HANG, self.backend.restarted(before));
-        noticed.await.expect("the restart is noticed");
-        self.ready().await;
-    }
-
-    /// Makes a volume of one GiB.
-    pub(crate) async fn create(&self, name: &str) -> Result<VolumeId, Error> {
-        self.create_of(name, GIB).await
-    }
-
-    pub(crate) async fn create_of(&self, name: &str, size: u64) -> Result<VolumeId, Error> {
-        let request = CreateVolume {
-            name: name.to_owned(),
-            size: at_least(size),
-            parameters: Parameters::from_request([]).unwrap(),
-        };
-        within(self.volumes.create(request))
-            .await
-            .map(|made| made.id)
-    }
-
-    /// Publishes with read-write access to a filesystem.
-    pub(crate) async fn publish(&self, id: &VolumeId, node: &str) -> Result<Context, Error> {
-        let request = PublishVolume {
-            id: Some(id.clone()),
-            node: node.parse().unwrap(),
-            access: mount(Mode::SingleNodeWriter),
-            portal: Portal::default(),
-        };
-        let told = within(self.volumes.publish(request)).await?;
-        Ok(told.to_map().into_iter().collect())
-    }
-
-    pub(crate) async fn unpublish(&self, id: &VolumeId, node: &str) -> Result<(), Error> {
-        let node = Some(node.parse().unwrap());
-        within(self.volumes.unpublish(Some(id.clone()), node)).await
-    }
-
-    /// From whichever node holds it.
-    pub(crate) async fn unpublish_all(&self, id: &VolumeId) -> Result<(), Error> {
-        within(self.volumes.unpublish(Some(id.clone()), None)).await
-    }
-
-    pub(crate) async fn delete(&self, id: &VolumeId) -> Result<(), Error> {
-        within(self.volumes.delete(Some(id.clone()))).await
-    }
-
-    pub(crate) async fn expand(&self, id: &VolumeId, size: u64) -> Result<u64, Error> {
-        within(self.volumes.expand(Some(id.clone()), at_least(size))).await
-    }
-
-    /// Nodes that the RDS says may be using the volume.
-    pub(crate) async fn holders(&self, id: &VolumeId) -> Vec<String> {
-        let status = within(self.volumes.status(Some(id.clone()))).await;
-        status.unwrap().published
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        self.reading.abort();
-    }
-}
-
-// === impl TestClock ===
-
-impl TestClock {
-    pub(crate) fn advance(&self, span: Duration) {
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += span;
-    }
-}
-
-impl Clock for TestClock {
-    fn boot(&self) -> BootTime {
-        let ahead = *self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        SystemClock.boot().after(ahead)
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        SystemClock.unix_seconds()
-    }
-
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::Relaxed) + 0x1000
-    }
-}
-
 // === waiting ===
 
 /// What the future gives, unless the test hangs.
@@ -369,35 +256,4 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     };
     let waited = tokio::time::timeout(HANG, wait).await;
     waited.unwrap_or_else(|_| panic!("it never came to be that {what}"));
-}
-
-/// Calls again as a sidecar does: for as long as the answer is that it is not final.
-pub(crate) async fn insist<T, F>(replica: &Replica, call: impl Fn() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let mut error = None;
-    for _ in 0..50 {
-        replica.ready().await;
-        match call().await {
-            Err(again) if is_transient(&again) => error = Some(again),
-            answer => return answer,
-        }
-    }
-    panic!("still not answered: {error:?}")
-}
-
-/// Whether sidecars take the answer for "may still be running".
-pub(crate) fn is_transient(error: &Error) -> bool {
-    let waits = [Kind::Unavailable, Kind::Timeout, Kind::Busy];
-    error.effect() == Effect::Unknown || waits.contains(&error.kind())
-}
-
-pub(crate) fn at_least(size: u64) -> SizeRange {
-    SizeRange::from_request(size.try_into().unwrap(), 0).unwrap()
-}
-
-pub(crate) fn mount(mode: Mode) -> Access {
-    let fs_type = FsType::Ext4;
-    Access::new(mode, AccessType::Mount { fs_type }).unwrap()
 }

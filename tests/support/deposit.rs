@@ -60,6 +60,11 @@ impl Deposit {
         (Self { held, line }, answer)
     }
 
+    /// A line that was stopped by other means.
+    pub(crate) fn standing(held: Held, line: u64) -> Self {
+        Self { held, line }
+    }
+
     /// Lets the line go on to its end.
     pub(crate) async fn release(self, bed: &Bed) {
         self.held.release();

@@ -3,7 +3,8 @@
 use rds_csi::domain::error::{Error, Kind};
 use rds_csi::domain::id::VolumeId;
 
-use crate::bed::{Bed, Context, GIB, Replica, insist};
+use crate::bed::replica::insist;
+use crate::bed::{Bed, Context, GIB, Replica};
 
 pub(crate) const NODE: &str = "node-a";
 
