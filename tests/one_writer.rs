@@ -30,5 +30,7 @@ mod lost;
 mod races;
 #[path = "one_writer/reopen.rs"]
 mod reopen;
+#[path = "one_writer/settle.rs"]
+mod settle;
 #[path = "support/subject.rs"]
 mod subject;
