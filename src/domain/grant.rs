@@ -11,6 +11,7 @@ pub enum FencingMode {
     Pair,
     /// Subsystem names stay what they are. Two nodes are never let in, but a node must delete its
     /// old controllers before it connects again, or a queued write of an earlier grant may land.
+    /// Grants that the RDS lost are not brought back here, nor in the next two modes.
     HostNqn,
     /// There is no allow-list: the unguessable subsystem name alone keeps others out.
     SubsystemNqn,

@@ -28,6 +28,8 @@ pub(super) struct Told {
     pub(super) from: BootTime,
     /// How it was published; unknown if it was found.
     pub(super) access: Option<Access>,
+    /// A line that brings it back has been sent.
+    pub(super) remade: bool,
 }
 
 /// Who could be using a volume.
@@ -155,10 +157,30 @@ impl Ledger {
     }
 
     /// Records that a node was told a pair.
-    pub(super) fn tell(&self, id: &VolumeId, told: Told) {
+    pub(super) fn tell(&self, id: &VolumeId, mut told: Told) {
         self.with(|memories| {
-            memories.entry(id.clone()).or_default().told = Some(Box::new(told));
+            let memory = memories.entry(id.clone()).or_default();
+            let before = memory
+                .told
+                .as_ref()
+                .filter(|before| before.pair == told.pair);
+            told.remade |= before.is_some_and(|before| before.remade);
+            memory.told = Some(Box::new(told));
         });
+    }
+
+    /// Whether a told pair may be brought back: once in its life, and recorded before the line is
+    /// sent. Of two such lines one can write the subsystem name and the other the host name, over a
+    /// grant that came between, if each is held up between its `find` and its `set`.
+    pub(super) fn begin_remake(&self, id: &VolumeId, pair: &Pair) -> bool {
+        self.with(|memories| {
+            let told = memories.get_mut(id).and_then(|memory| memory.told.as_mut());
+            let Some(told) = told.filter(|told| &told.pair == pair && !told.remade) else {
+                return false;
+            };
+            told.remade = true;
+            true
+        })
     }
 
     /// Records that nobody may use what they were told any more.
@@ -344,9 +366,32 @@ mod tests {
                 pair,
                 from: at(0),
                 access: None,
+                remade: false,
             },
         );
         ledger.observe(&id(), &file(2), &free(3), at(3));
         assert_eq!(ledger.memory(&id()).unwrap().told, None);
+    }
+
+    #[test]
+    fn a_told_pair_is_brought_back_once_in_its_life() {
+        let ledger = Ledger::default();
+        let Register::Granted(pair) = granted("a", 2) else {
+            panic!("a grant")
+        };
+        let told = Told {
+            pair: pair.clone(),
+            from: at(0),
+            access: None,
+            remade: false,
+        };
+        assert!(!ledger.begin_remake(&id(), &pair), "nobody was told it");
+        ledger.tell(&id(), told.clone());
+        assert!(ledger.begin_remake(&id(), &pair));
+        ledger.tell(&id(), told);
+        assert!(
+            !ledger.begin_remake(&id(), &pair),
+            "telling it again changes nothing"
+        );
     }
 }

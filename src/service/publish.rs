@@ -172,6 +172,7 @@ impl Publishing {
             pair,
             from,
             access: Some(access),
+            remade: false,
         })?;
         Ok(context)
     }
@@ -228,7 +229,13 @@ async fn unpublish(work: &Work, node: Option<&NodeLabel>) -> Result<(), Error> {
         let decided = publish::unpublish(&current, node);
         decision("unpublish", &current, false, decided.as_str());
         let after = match decided {
-            Unpublish::Nothing => return work.term.check(),
+            Unpublish::Nothing => {
+                if matches!(current, Register::Free(_)) {
+                    // Nobody may have it back, should the RDS come back with an older state.
+                    state.ledger.untell(id);
+                }
+                return work.term.check();
+            }
             Unpublish::Unprovable(why) => {
                 let context = format!("volume {id} cannot be detached: {}", explain(why));
                 return Err(Error::new(Kind::InUse, context));

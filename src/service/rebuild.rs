@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{Instrument, debug, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 use crate::domain::error::{Error, Kind};
 use crate::domain::grant::{FencingMode, Pair, Register, Scheme};
@@ -181,6 +181,7 @@ impl<'a> Reading<'a> {
                             pair: pair.clone(),
                             from,
                             access: None,
+                            remade: false,
                         },
                     );
                 }
@@ -235,9 +236,18 @@ async fn repair(
             (Register::Prepared(pair), Loss::Told(told)) if pair == told => {
                 work.reopen(pair).await?
             }
-            (Register::Free(free), Loss::Told(told)) => {
+            (Register::Free(free), Loss::Told(told)) if may_remake(&work, told) => {
                 warn!(volume.id = %id, node = %told.node, "re-making a grant that the RDS lost");
                 work.remake(free, told).await?
+            }
+            (Register::Free(_), Loss::Told(told)) => {
+                error!(
+                    volume.id = %id,
+                    node = %told.node,
+                    "a grant that the RDS lost cannot be brought back safely; the node has no access until the volume is detached and attached again"
+                );
+                state.ledger.untell(id);
+                return Ok(());
             }
             (Register::Free(_), Loss::Stale) => return Ok(()),
             (Register::Granted(_) | Register::Prepared(_) | Register::Stray(_), _) => {
@@ -258,6 +268,12 @@ async fn repair(
         Kind::Busy,
         format!("the names of {id} kept changing"),
     ))
+}
+
+/// Where only one name can be changed, it is changed in one step, and a single late line could write
+/// it over another node's grant.
+fn may_remake(work: &Work, told: &Pair) -> bool {
+    work.term.scheme.mode == FencingMode::Pair && work.state.ledger.begin_remake(&work.id, told)
 }
 
 #[cfg(test)]
@@ -307,6 +323,7 @@ mod tests {
                     pair,
                     from: now,
                     access: None,
+                    remade: false,
                 },
             );
         }

@@ -1,0 +1,248 @@
+//! The grant protocol, explored in every order of events within bounds: two nodes, one volume, late
+//! lines, lost replies, changes of leader, forced detach, restored configurations.
+//!
+//! `docs/model.md` says what is modelled and what is not. `cargo test --test model -- --nocapture`
+//! prints how much was searched, and the shortest counterexample of each ablation step by step.
+
+#![allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a model that is not what it was made to be fails by panicking"
+)]
+
+mod model {
+    pub(crate) mod leader;
+    pub(crate) mod names;
+    pub(crate) mod programs;
+    pub(crate) mod protocol;
+    pub(crate) mod search;
+    pub(crate) mod state;
+}
+
+use model::protocol::{Ablation, Protocol, Start};
+use model::search::search;
+use model::state::{Bounds, Breach};
+
+const ANY: &[Breach] = &[
+    Breach::TwoWriters,
+    Breach::ReplayedWrite,
+    Breach::OkUnderDeadEpoch,
+];
+const AT_THE_RDS: &[Breach] = &[Breach::TwoWriters, Breach::ReplayedWrite];
+
+/// Transitions after which a search gives up, so that it stays below 1 GiB. What gave up has shown
+/// nothing, and fails.
+const MOST: usize = 6_000_000;
+
+/// The same where somebody asked for the deep search: 1.3 GiB, and two minutes if
+/// this test is optimised.
+const MOST_DEEP: usize = 100_000_000;
+
+/// Set to anything, it makes the searches of the whole protocol go deeper.
+const DEEP: &str = "RDS_CSI_MODEL_DEEP";
+
+/// calls, terms, losses, restores, remakes
+type Limits = [u8; 5];
+
+const fn bounds(of: Limits) -> Bounds {
+    let [calls, terms, losses, restores, remakes] = of;
+    Bounds {
+        calls,
+        terms,
+        losses,
+        restores,
+        remakes,
+    }
+}
+
+/// The whole protocol never breaks within `of`, and every state within was seen.
+fn holds(start: Start, of: Limits, most: usize) {
+    let protocol = Protocol::new(None, start, bounds(of), ANY);
+    let outcome = search(&format!("whole, {start:?} {of:?}"), &protocol, most);
+    assert!(outcome.exhausted, "{outcome:?}");
+}
+
+/// Even without one rule there is one writer, and no write comes late.
+fn holds_at_the_rds(ablation: Option<Ablation>, start: Start, of: Limits) {
+    let protocol = Protocol::new(ablation, start, bounds(of), AT_THE_RDS);
+    let outcome = search(&format!("{ablation:?}, {start:?} {of:?}"), &protocol, MOST);
+    assert!(outcome.exhausted, "{outcome:?}");
+}
+
+/// Without one rule the protocol breaks in this way after so many steps; with it, within the same
+/// bounds, it does not.
+fn breaks(ablation: Ablation, start: Start, of: Limits, breach: Breach, steps: usize) {
+    let protocol = Protocol::new(Some(ablation), start, bounds(of), ANY);
+    let outcome = search(&format!("{ablation:?}, {start:?} {of:?}"), &protocol, MOST);
+    let found = outcome.counterexample.expect("a counterexample");
+    assert_eq!((found.breach, found.steps.len()), (breach, steps));
+    holds(start, of, MOST);
+}
+
+#[test]
+fn no_two_writers_no_replayed_write_and_no_ok_of_a_dead_epoch_from_creation_on() {
+    if std::env::var_os(DEEP).is_some() {
+        holds(Start::Created, [3, 1, 1, 1, 1], MOST_DEEP);
+    } else {
+        holds(Start::Created, [3, 1, 1, 0, 0], MOST);
+    }
+}
+
+#[test]
+fn no_two_writers_no_replayed_write_and_no_ok_of_a_dead_epoch_after_a_lost_grant() {
+    if std::env::var_os(DEEP).is_some() {
+        holds(Start::GrantLost, [3, 1, 1, 0, 1], MOST_DEEP);
+    } else {
+        holds(Start::GrantLost, [2, 1, 1, 0, 1], MOST);
+    }
+}
+
+#[test]
+fn without_conditions_a_late_remake_lets_a_second_writer_in() {
+    let of = [2, 1, 0, 0, 1];
+    breaks(
+        Ablation::NoCondition,
+        Start::GrantLost,
+        of,
+        Breach::TwoWriters,
+        22,
+    );
+}
+
+#[test]
+fn an_untold_pair_answered_as_it_stands_lets_a_second_writer_in() {
+    let of = [3, 1, 0, 0, 0];
+    breaks(
+        Ablation::UntoldAsItStands,
+        Start::Created,
+        of,
+        Breach::TwoWriters,
+        22,
+    );
+}
+
+#[test]
+fn without_a_cut_before_the_open_a_late_remake_leaves_a_second_writer() {
+    let of = [2, 1, 0, 0, 1];
+    breaks(
+        Ablation::NoCutBeforeOpen,
+        Start::GrantLost,
+        of,
+        Breach::TwoWriters,
+        21,
+    );
+}
+
+#[test]
+fn a_remake_in_one_step_lets_a_second_writer_in() {
+    let of = [2, 1, 0, 0, 1];
+    breaks(
+        Ablation::RemakeInOneStep,
+        Start::GrantLost,
+        of,
+        Breach::TwoWriters,
+        20,
+    );
+}
+
+#[test]
+fn a_kept_subsystem_name_replays_a_write_over_the_node_that_came_between() {
+    let of = [3, 0, 0, 0, 0];
+    breaks(
+        Ablation::KeptSubsystem,
+        Start::Created,
+        of,
+        Breach::ReplayedWrite,
+        50,
+    );
+}
+
+#[test]
+fn names_changed_under_a_live_export_leave_a_second_writer() {
+    let of = [2, 0, 0, 0, 0];
+    breaks(Ablation::NoCut, Start::Created, of, Breach::TwoWriters, 25);
+}
+
+#[test]
+fn a_device_whose_sessions_outlive_the_export_has_a_second_writer() {
+    let of = [2, 0, 0, 0, 0];
+    breaks(
+        Ablation::SessionsOutliveExport,
+        Start::Created,
+        of,
+        Breach::TwoWriters,
+        31,
+    );
+}
+
+#[test]
+fn without_a_deadline_a_dead_epoch_answers_ok() {
+    let of = [1, 1, 0, 0, 0];
+    breaks(
+        Ablation::NoDeadline,
+        Start::Created,
+        of,
+        Breach::OkUnderDeadEpoch,
+        11,
+    );
+}
+
+#[test]
+fn calls_served_before_a_lost_grant_is_back_replay_a_write() {
+    let of = [2, 0, 0, 0, 1];
+    breaks(
+        Ablation::ClaimIgnored,
+        Start::GrantLost,
+        of,
+        Breach::ReplayedWrite,
+        30,
+    );
+}
+
+#[test]
+fn without_a_deadline_there_is_still_one_writer() {
+    let unbound = Some(Ablation::NoDeadline);
+    holds_at_the_rds(unbound, Start::Created, [2, 1, 0, 0, 0]);
+    holds_at_the_rds(unbound, Start::GrantLost, [2, 1, 0, 0, 1]);
+}
+
+#[test]
+fn a_revoke_that_forgets_the_cut_lets_nobody_in_while_other_rules_stand() {
+    let uncut = Some(Ablation::NoCutInRevoke);
+    holds_at_the_rds(uncut, Start::Created, [3, 1, 0, 0, 0]);
+    holds_at_the_rds(uncut, Start::GrantLost, [2, 1, 0, 0, 1]);
+}
+
+/// A gap of the mode: its only changeable name is written in one step.
+#[test]
+fn where_only_host_names_change_a_late_remake_lets_a_second_writer_in() {
+    let of = [2, 1, 0, 0, 1];
+    breaks(
+        Ablation::KeptSubsystem,
+        Start::GrantLost,
+        of,
+        Breach::TwoWriters,
+        20,
+    );
+}
+
+/// A gap of the protocol: the two steps of a re-make protect against one that comes late, not
+/// against two, both stopped between `find` and `set`.
+#[test]
+fn two_late_remakes_of_one_grant_let_a_second_writer_in() {
+    let leaders_change = [2, 1, 1, 0, 2];
+    let one_process_alone = [2, 0, 2, 0, 2];
+    for of in [leaders_change, one_process_alone] {
+        let protocol = Protocol::new(None, Start::GrantLost, bounds(of), ANY);
+        let outcome = search(&format!("two re-makes, GrantLost {of:?}"), &protocol, MOST);
+        let found = outcome.counterexample.expect("a counterexample");
+        assert_eq!((found.breach, found.steps.len()), (Breach::TwoWriters, 27));
+    }
+}
+
+#[test]
+fn where_find_and_set_are_one_step_two_late_remakes_let_nobody_in() {
+    let atomic = Some(Ablation::AtomicSet);
+    holds_at_the_rds(atomic, Start::GrantLost, [2, 1, 1, 0, 2]);
+}
