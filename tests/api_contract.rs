@@ -13,6 +13,16 @@
 )]
 
 mod api_contract {
+    mod access;
+    mod caches;
+    mod deletion;
+    mod events;
+    mod faults;
     mod fixture;
     mod leases;
+    mod limits;
+    mod lists;
+    mod objects;
+    mod status;
+    mod watches;
 }

@@ -21,14 +21,17 @@ const KUBECONFIG: &str = "RDS_CSI_TEST_KUBECONFIG";
 /// Where namespaced objects go.
 pub(crate) const NAMESPACE: &str = "rds-csi-contract";
 
+/// The path of all attachments.
+pub(crate) const ATTACHMENTS: &str = "/apis/storage.k8s.io/v1/volumeattachments";
+
 /// No answer of a local server takes this long; an idle watch is sent a bookmark well before.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 
 /// An API and a client of it.
 pub(crate) struct Cluster {
     pub(crate) client: Client,
-    /// `None` when this is a real API server.
-    pub(crate) stand_in: Option<KubeApi>,
+    /// Kept for as long as the test runs; `None` when this is a real API server.
+    _stand_in: Option<KubeApi>,
 }
 
 fn install_crypto() {
@@ -47,7 +50,7 @@ pub(crate) async fn cluster() -> Cluster {
         let api = stand_in(Options::default()).await;
         return Cluster {
             client: client(&api, "test"),
-            stand_in: Some(api),
+            _stand_in: Some(api),
         };
     };
     let file = Kubeconfig::read_from(path).unwrap();
@@ -55,7 +58,7 @@ pub(crate) async fn cluster() -> Cluster {
     let config = Config::from_custom_kubeconfig(file, &options).await;
     Cluster {
         client: client_of(config.unwrap()),
-        stand_in: None,
+        _stand_in: None,
     }
 }
 
@@ -143,4 +146,36 @@ pub(crate) fn refused(code: u16, reason: &str) -> (u16, String) {
 pub(crate) fn version<K: Resource + Serialize>(object: &K) -> u64 {
     let version = object.meta().resource_version.as_deref();
     version.unwrap().parse().unwrap()
+}
+
+/// The attachments.
+pub(crate) fn attachments(client: &Client) -> Api<VolumeAttachment> {
+    Api::all(client.clone())
+}
+
+/// Sends JSON as it is and returns what comes back as JSON, or the refusal.
+pub(crate) async fn send(
+    client: &Client,
+    method: &str,
+    path: &str,
+    media_type: &str,
+    body: &Value,
+) -> kube::Result<Value> {
+    let body = if body.is_null() {
+        Vec::new()
+    } else {
+        body.to_string().into_bytes()
+    };
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", media_type)
+        .body(body)
+        .unwrap();
+    client.request(request).await
+}
+
+/// The path of an attachment.
+pub(crate) fn attachment_path(name: &str) -> String {
+    format!("{ATTACHMENTS}/{name}")
 }

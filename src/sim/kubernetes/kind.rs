@@ -21,10 +21,7 @@ pub(super) struct Kind {
     pub(super) namespaced: bool,
     /// What the `status` subresource means, for kinds that have it.
     pub(super) status: Option<StatusRules>,
-    /// A PUT without a resourceVersion is taken as "whatever is there".
-    pub(super) unconditional_put: bool,
-    /// A PUT of an object that does not exist creates it.
-    pub(super) put_creates: bool,
+    pub(super) put: PutRules,
     /// DELETE answers with the object that went, not with a Status.
     pub(super) returns_deleted: bool,
     /// `spec` never changes once created.
@@ -32,6 +29,15 @@ pub(super) struct Kind {
     /// Reads the object as its own type and writes it back: wrong types are refused, unknown fields
     /// go, times get the form the API server gives them.
     pub(super) typed: fn(Value) -> Result<Value, serde_json::Error>,
+}
+
+/// What a kind makes of a PUT that does not say all it could.
+#[derive(Debug)]
+pub(super) struct PutRules {
+    /// Without a resourceVersion it replaces whatever is there.
+    pub(super) unconditional: bool,
+    /// It creates an object that does not exist.
+    pub(super) creates: bool,
 }
 
 /// How a kind with a `status` subresource treats it.
@@ -55,8 +61,10 @@ const fn row<K: Resource + DeserializeOwned + Serialize>(namespaced: bool) -> Ki
         name: K::KIND,
         namespaced,
         status: None,
-        unconditional_put: true,
-        put_creates: false,
+        put: PutRules {
+            unconditional: true,
+            creates: false,
+        },
         returns_deleted: false,
         fixed_spec: false,
         typed: typed::<K>,
@@ -66,8 +74,10 @@ const fn row<K: Resource + DeserializeOwned + Serialize>(namespaced: bool) -> Ki
 /// Every kind there is.
 pub(super) static KINDS: [Kind; 8] = [
     Kind {
-        unconditional_put: false,
-        put_creates: true,
+        put: PutRules {
+            unconditional: false,
+            creates: true,
+        },
         ..row::<Lease>(true)
     },
     Kind {
@@ -75,7 +85,10 @@ pub(super) static KINDS: [Kind; 8] = [
             initial: Some(r#"{"attached":false}"#),
             keeps_metadata: true,
         }),
-        unconditional_put: false,
+        put: PutRules {
+            unconditional: false,
+            creates: false,
+        },
         returns_deleted: true,
         fixed_spec: true,
         ..row::<VolumeAttachment>(false)
@@ -104,16 +117,25 @@ pub(super) static KINDS: [Kind; 8] = [
         ..row::<Node>(false)
     },
     Kind {
-        unconditional_put: false,
+        put: PutRules {
+            unconditional: false,
+            creates: false,
+        },
         returns_deleted: true,
         ..row::<CSINode>(false)
     },
     Kind {
-        put_creates: true,
+        put: PutRules {
+            unconditional: true,
+            creates: true,
+        },
         ..row::<Event>(true)
     },
     Kind {
-        put_creates: true,
+        put: PutRules {
+            unconditional: true,
+            creates: true,
+        },
         ..row::<NewEvent>(true)
     },
 ];

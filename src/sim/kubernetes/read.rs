@@ -74,9 +74,12 @@ pub(super) fn list(store: &Store, call: &Call, stale: Option<u64>) -> Result<Ser
             .ok_or_else(|| Refusal::bad_request("continue key is not valid"))?
     };
     let objects = store.at(kind, page.version)?;
-    let limit = match call.options.limit {
-        0 => usize::MAX,
-        limit => limit,
+    // A list of any version comes from a cache, which does not cut it into pages.
+    let whole = call.options.limit == 0 || call.version()? == Some(0);
+    let limit = if whole {
+        usize::MAX
+    } else {
+        call.options.limit
     };
     let mut rest = objects
         .range((page.after, Bound::Unbounded))

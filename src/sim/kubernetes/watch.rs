@@ -170,6 +170,9 @@ impl Watch {
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             if self.cut_after == Some(0) {
+                // Whoever polls this sends what it has got when there is nothing more just now, but
+                // throws it away on an error.
+                tokio::task::yield_now().await;
                 return self.cut();
             }
             if let Some(line) = self.lines.pop_front() {
@@ -198,9 +201,6 @@ impl Watch {
     }
 
     fn cut(&mut self) -> Option<io::Result<Bytes>> {
-        if self.over && self.lines.is_empty() && self.cut_after.is_none() {
-            return None;
-        }
         self.over = true;
         self.cut_after = None;
         self.lines.clear();

@@ -105,7 +105,7 @@ fn update(store: &mut Store, target: &Target, new: Value) -> Result<Served, Refu
     let uid = object::text(&new, "uid").unwrap_or_default();
     let key = target.key(name);
     let Some(old) = load(store, kind, &key) else {
-        if kind.put_creates && !target.status {
+        if kind.put.creates && !target.status {
             if !uid.is_empty() {
                 return Err(other_uid(kind, name, uid, ""));
             }
@@ -165,7 +165,7 @@ fn replace(
     check_name(target, &new)?;
     check_namespace(target, &new)?;
     match object::text(&new, "resourceVersion") {
-        None if kind.unconditional_put => object::copy_fields(&mut new, old, &["resourceVersion"]),
+        None if kind.put.unconditional => object::copy_fields(&mut new, old, &["resourceVersion"]),
         None => {
             let why = "Invalid value: 0: must be specified for an update";
             return Err(Refusal::invalid(
