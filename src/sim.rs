@@ -8,6 +8,7 @@ pub mod faults;
 pub mod gate;
 pub mod handle;
 pub mod initiator;
+pub mod kubernetes;
 mod lang;
 mod listing;
 pub mod name;

@@ -1,0 +1,76 @@
+//! Events: one set of them, served in two forms.
+
+use k8s_openapi::api::core::v1::{Event as OlderEvent, ObjectReference};
+use k8s_openapi::api::events::v1::Event as NewerEvent;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use serde_json::json;
+
+use super::fixture::{NAMESPACE, cluster, fresh, merge, namespaced, object};
+
+#[tokio::test]
+async fn an_event_written_in_one_form_is_read_and_changed_in_the_other() {
+    let cluster = cluster().await;
+    let newer: Api<NewerEvent> = namespaced(&cluster.client);
+    let older: Api<OlderEvent> = namespaced(&cluster.client);
+    let name = fresh("event");
+    let event: NewerEvent = object(json!({
+        "metadata": {"name": name}, "eventTime": "2026-01-02T03:04:05.000001Z",
+        "type": "Normal", "reason": "GrantRepaired", "action": "Repair", "note": "made again",
+        "reportingController": "rds.csi.srvlab.io", "reportingInstance": "controller-0",
+        "regarding": {"kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": "data"},
+    }));
+    let made = newer.create(&PostParams::default(), &event).await.unwrap();
+    let read = older.get(&name).await.unwrap();
+    assert_eq!(read.message.as_deref(), Some("made again"));
+    assert_eq!(read.involved_object.name.as_deref(), Some("data"));
+    assert_eq!(
+        read.reporting_component.as_deref(),
+        Some("rds.csi.srvlab.io")
+    );
+    assert_eq!(read.metadata.uid, made.metadata.uid);
+
+    let patch = json!({"count": 2, "message": "made again, twice"});
+    merge(&older, &name, patch).await.unwrap();
+    let read = newer.get(&name).await.unwrap();
+    assert_eq!(read.note.as_deref(), Some("made again, twice"));
+    assert_eq!(read.deprecated_count, Some(2));
+    assert_eq!(read.regarding, made.regarding);
+}
+
+#[tokio::test]
+async fn the_recorder_of_the_client_library_counts_what_repeats() {
+    let cluster = cluster().await;
+    let reason = fresh("Reason");
+    let reporter = Reporter {
+        controller: "rds.csi.srvlab.io".to_owned(),
+        instance: Some("controller-0".to_owned()),
+    };
+    let recorder = Recorder::new(cluster.client.clone(), reporter);
+    let about = ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("PersistentVolumeClaim".to_owned()),
+        name: Some("data".to_owned()),
+        namespace: Some(NAMESPACE.to_owned()),
+        ..ObjectReference::default()
+    };
+    let event = Event {
+        type_: EventType::Warning,
+        reason: reason.clone(),
+        note: Some("held by node-2".to_owned()),
+        action: "Publish".to_owned(),
+        secondary: None,
+    };
+    for _ in 0..3 {
+        recorder.publish(&event, &about).await.unwrap();
+    }
+    let events: Api<NewerEvent> = namespaced(&cluster.client);
+    let listed = events.list(&ListParams::default()).await.unwrap().items;
+    let mut ours = listed
+        .into_iter()
+        .filter(|event| event.reason.as_deref() == Some(&reason));
+    let series = ours.next().unwrap().series.unwrap();
+    assert!(series.count >= 2, "{series:?}");
+    assert!(ours.next().is_none());
+}
