@@ -1,0 +1,16 @@
+//! Election over the stand-in of the Kubernetes API: real HTTP, several candidates in one process.
+#![cfg(feature = "sim")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails by panicking"
+)]
+
+mod election {
+    mod candidates;
+    mod fixture;
+    mod hands;
+    mod lease;
+    mod record;
+    mod trouble;
+}
