@@ -167,8 +167,8 @@ async fn times_of_a_lease_come_back_in_microseconds() {
         .unwrap();
     let patch = json!({"spec": {"renewTime": "2026-01-02T03:04:05.678901+00:00"}});
     merge(&api, &name, patch).await.unwrap();
-    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{name}");
-    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    let url = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{name}");
+    let request = http::Request::get(url).body(Vec::new()).unwrap();
     let text = cluster.client.request_text(request).await.unwrap();
     assert!(text.contains("2026-01-02T03:04:05.678901Z"), "{text}");
 }

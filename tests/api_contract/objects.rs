@@ -201,10 +201,10 @@ async fn an_object_larger_than_etcd_takes_is_not_stored() {
     let cluster = cluster().await;
     let api = attachments(&cluster.client);
     let made = made(&cluster.client, "va").await;
-    let path = format!("{}/status", attachment_path(name_of(&made)));
+    let url = format!("{}/status", attachment_path(name_of(&made)));
     let patch = json!({"status": {"attachmentMetadata": {"a": "x".repeat(2 << 20)}}});
     let merge = "application/merge-patch+json";
-    let answer = send(&cluster.client, "PATCH", &path, merge, &patch).await;
+    let answer = send(&cluster.client, "PATCH", &url, merge, &patch).await;
     assert!(matches!(answer, Err(kube::Error::Api(_))), "{answer:?}");
     assert_eq!(api.get(name_of(&made)).await.unwrap(), made);
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::VolumeAttachmentStatus;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fixture::{
     attachment, attachments, cluster, fresh, merge, namespaced, object, refusal, refused, send,
@@ -117,9 +117,8 @@ async fn a_node_brings_its_status_and_changes_it_apart() {
         .unwrap();
     assert_eq!(status.spec.as_ref().unwrap().unschedulable, Some(true));
     assert_eq!(volumes(status), ["c"]);
-    let path = format!("/api/v1/nodes/{name}/status");
-    let none = json!({});
-    let sent = send(&cluster.client, "DELETE", &path, "application/json", &none).await;
+    let url = format!("/api/v1/nodes/{name}/status");
+    let sent = send(&cluster.client, "DELETE", &url, "", &Value::Null).await;
     assert_eq!(refusal(sent), refused(405, "MethodNotAllowed"));
 }
 

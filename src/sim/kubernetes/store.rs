@@ -17,7 +17,7 @@ pub(super) type Key = (String, String);
 type Objects = BTreeMap<Key, Arc<Stored>>;
 
 /// An object as it is kept: the text that is served, and what has to be known without reading it.
-/// A VolumeAttachment takes about 1 KiB this way, a quarter of what it takes as a tree.
+/// Ten thousand VolumeAttachments, with the change that made each, take 18 MiB this way.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) text: Bytes,

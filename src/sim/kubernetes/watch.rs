@@ -173,7 +173,7 @@ impl Watch {
                 // Whoever polls this sends what it has got when there is nothing more just now, but
                 // throws it away on an error.
                 tokio::task::yield_now().await;
-                return self.cut();
+                return Some(self.cut());
             }
             if let Some(line) = self.lines.pop_front() {
                 self.cut_after = self.cut_after.map(|left| left - 1);
@@ -195,16 +195,16 @@ impl Watch {
                     self.bookmark();
                 }
                 Turn::Stop => return None,
-                Turn::Cut => return self.cut(),
+                Turn::Cut => return Some(self.cut()),
             }
         }
     }
 
-    fn cut(&mut self) -> Option<io::Result<Bytes>> {
+    fn cut(&mut self) -> io::Result<Bytes> {
         self.over = true;
         self.cut_after = None;
         self.lines.clear();
-        Some(Err(io::ErrorKind::ConnectionReset.into()))
+        Err(io::ErrorKind::ConnectionReset.into())
     }
 
     async fn turn(&mut self) -> Turn {
