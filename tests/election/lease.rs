@@ -75,9 +75,10 @@ async fn a_late_renewal_or_release_leaves_the_next_holder_alone() {
         let held = a.acquire(&version(&a).await, EPOCH).await.unwrap();
         hold_next_patch(&cluster, "a");
         let call = async {
-            match releases {
-                true => a.release().await,
-                false => a.renew(EPOCH, false).await.map(drop),
+            if releases {
+                a.release().await
+            } else {
+                a.renew(EPOCH, false).await.map(drop)
             }
         };
         let late = late!(cluster, call, {

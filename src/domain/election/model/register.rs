@@ -13,8 +13,15 @@ pub(super) struct Call {
     /// The caller's time of day.
     pub(super) wall: String,
     pub(super) what: Intent,
-    /// What it has read before it writes: the version, or that there is no Lease.
-    pub(super) read: Option<Option<Version>>,
+    pub(super) read: Read,
+}
+
+/// What a call has read before it writes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    Nothing,
+    Absent,
+    Version(Version),
 }
 
 /// What became of a request.
@@ -57,18 +64,21 @@ impl Register {
     }
 
     pub(super) fn serve(&mut self, mut call: Call) -> Served {
-        let version = self.lease.as_ref().map(|lease| lease.version.clone());
+        let version = self
+            .lease
+            .as_ref()
+            .map_or(Read::Absent, |lease| Read::Version(lease.version.clone()));
         let is_mine = |lease: &LeaseView| lease.hold.holder() == Some(&call.who);
         let reads_first = matches!(call.what, Intent::Renew { .. } | Intent::Release);
         let result = match (&call.read, &self.lease) {
-            (None, Some(lease)) if reads_first && !is_mine(lease) => {
+            (Read::Nothing, Some(lease)) if reads_first && !is_mine(lease) => {
                 Err(Failure::NotHeld(Box::new(lease.clone())))
             }
-            (None, _) if reads_first => {
-                call.read = Some(version);
+            (Read::Nothing, _) if reads_first => {
+                call.read = version;
                 return Served::Read(call);
             }
-            (Some(read), _) if *read != version => Err(Failure::Conflict),
+            (Read::Absent | Read::Version(_), _) if call.read != version => Err(Failure::Conflict),
             _ => self.write_for(&call).map(|()| self.lease.clone()),
         };
         Served::Done(call.answer(result))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Election, End, Event, Failure, HolderId, Intent, LeaseView, Standing, Timing};
-use super::register::{Call, Register, Served};
+use super::register::{Call, Read, Register, Served};
 use crate::domain::error::Error;
 use crate::domain::leadership::{BootTime, Epoch, Leadership};
 
@@ -248,7 +248,7 @@ impl World {
             who: process.election.me.clone(),
             wall: wall.to_string(),
             what,
-            read: None,
+            read: Read::Nothing,
         };
         let unanswered = call.answer(Err(Failure::Call(Error::bug("no answer"))));
         self.at(self.now + there, Happening::Arrive(index, id, call));
