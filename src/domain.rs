@@ -3,6 +3,7 @@
 pub mod access;
 pub mod capacity;
 pub mod context;
+pub mod election;
 pub mod error;
 pub mod file;
 pub mod grant;

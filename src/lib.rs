@@ -9,6 +9,7 @@ pub mod csi;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod domain;
+pub mod k8s;
 pub mod ports;
 pub mod proto;
 pub mod rds;

@@ -3,12 +3,14 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
+use crate::domain::election::{Failure, LeaseView, Version};
 use crate::domain::error::Error;
 use crate::domain::file::{BackingFile, Directory};
 use crate::domain::grant::FencingMode;
 use crate::domain::id::VolumeId;
-use crate::domain::leadership::{BootTime, Permit};
+use crate::domain::leadership::{BootTime, Epoch, Permit};
 use crate::domain::names::Names;
 use crate::domain::volume::{Entry, NewVolume, PoolSpace, Remains};
 
@@ -103,6 +105,40 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Room in the pool that holds `directory`.
     async fn space(&self, directory: &Directory) -> Result<PoolSpace, Error>;
+}
+
+/// The Lease over which the replicas elect a leader, as one of them.
+///
+/// # Guarantees
+/// A write takes effect only if the Lease has not changed since it was read in the same call. `Ok`
+/// from a write is the Lease as it was written, and it names us. Every call ends by itself, soon
+/// enough that a second one fits before the renew deadline.
+///
+/// # Errors
+/// [`Failure`]; after `Failure::Call` a write may have taken effect, or may yet.
+///
+/// # Cancellation
+/// Dropping a call leaves it unknown whether its write takes effect.
+#[async_trait]
+pub trait LeaseStore: Debug + Send + Sync {
+    /// The Lease, if there is one.
+    async fn get(&self) -> Result<Option<LeaseView>, Failure>;
+
+    /// Creates it, held by nobody. `Conflict` if there is one.
+    async fn create(&self) -> Result<LeaseView, Failure>;
+
+    /// Becomes its holder at `epoch`, if it still has the version `expecting`.
+    async fn acquire(&self, expecting: &Version, epoch: Epoch) -> Result<LeaseView, Failure>;
+
+    /// Renews it, marked as offered or not, or creates it as ours if it is gone. `NotHeld` if it
+    /// names another.
+    async fn renew(&self, epoch: Epoch, offer: bool) -> Result<LeaseView, Failure>;
+
+    /// Gives it up, marked as released. `NotHeld` if it names another.
+    async fn release(&self) -> Result<(), Failure>;
+
+    /// The Lease now and after every change, perhaps late, perhaps with gaps. Goes on for ever.
+    fn watch(&self) -> BoxStream<'static, Option<LeaseView>>;
 }
 
 /// Time and chance.

@@ -14,6 +14,7 @@ use crate::service::inflight::Inflight;
 use crate::service::ledger::Ledger;
 use crate::service::term::Terms;
 
+pub mod election;
 mod inflight;
 mod inspect;
 mod ledger;

@@ -1,6 +1,8 @@
 //! Leadership as a value: who may change the RDS, under which epoch, until when.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::domain::error::{Error, Kind};
@@ -25,6 +27,11 @@ impl BootTime {
     /// How long until `later`; zero if that has passed.
     pub fn until(self, later: Self) -> Duration {
         later.0.saturating_sub(self.0)
+    }
+
+    /// Nanoseconds since the machine started: they reach for 584 years.
+    fn nanoseconds(self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -65,8 +72,21 @@ impl fmt::Debug for Epoch {
 #[derive(Debug)]
 pub struct Leadership {
     epoch: Epoch,
-    deadline: Option<BootTime>,
+    bound: Bound,
 }
+
+#[derive(Debug)]
+enum Bound {
+    /// Nobody else leads, by the operator's word.
+    Standalone,
+    /// For as long as the Lease is renewed in time.
+    Leased(Arc<Deadline>),
+}
+
+/// Until when the Lease entitles its holder. The election moves it, every [`Leadership`] over it
+/// reads it: a renewal reaches operations that are under way, and so does its end.
+#[derive(Debug)]
+pub(super) struct Deadline(AtomicU64);
 
 /// The right to send one mutation. Spent by passing it to one mutating call of a port; the next
 /// step of an operation asks for another, so the clock is asked again.
@@ -81,7 +101,15 @@ impl Leadership {
     pub fn standalone(epoch: Epoch) -> Self {
         Self {
             epoch,
-            deadline: None,
+            bound: Bound::Standalone,
+        }
+    }
+
+    /// The holder of the Lease, until `deadline`. Only the election mints one.
+    pub(super) fn leased(epoch: Epoch, deadline: Arc<Deadline>) -> Self {
+        Self {
+            epoch,
+            bound: Bound::Leased(deadline),
         }
     }
 
@@ -104,13 +132,34 @@ impl Leadership {
     /// # Errors
     /// `NotLeader` past the deadline.
     pub fn check(&self, now: BootTime) -> Result<(), Error> {
-        match self.deadline {
-            Some(deadline) if now >= deadline => Err(Error::new(
+        match &self.bound {
+            Bound::Leased(deadline) if deadline.passed(now) => Err(Error::new(
                 Kind::NotLeader,
                 "leadership ran out before the operation was complete; the next leader will resume it",
             )),
-            Some(_) | None => Ok(()),
+            Bound::Leased(_) | Bound::Standalone => Ok(()),
         }
+    }
+}
+
+impl Deadline {
+    /// Leadership until `end`.
+    pub(super) fn at(end: BootTime) -> Self {
+        Self(AtomicU64::new(end.nanoseconds()))
+    }
+
+    /// Moves the end.
+    pub(super) fn extend(&self, end: BootTime) {
+        self.0.store(end.nanoseconds(), Ordering::SeqCst);
+    }
+
+    /// Ends it now: no permit is handed out any more, whatever the clock says.
+    pub(super) fn cut(&self) {
+        self.0.store(0, Ordering::SeqCst);
+    }
+
+    fn passed(&self, now: BootTime) -> bool {
+        now.nanoseconds() >= self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -118,5 +167,28 @@ impl Permit {
     /// The term this permit belongs to.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(count: u64) -> BootTime {
+        BootTime::new(Duration::from_secs(count))
+    }
+
+    #[test]
+    fn a_leased_leadership_ends_at_its_deadline_and_not_before() {
+        let deadline = Arc::new(Deadline::at(second(6)));
+        let leadership = Leadership::leased(Epoch::from_record(3), Arc::clone(&deadline));
+        let holds = |at| leadership.permit(at).is_ok();
+        assert!(holds(second(5)) && !holds(second(6)) && !holds(second(7)));
+        deadline.extend(second(8));
+        assert!(holds(second(7)) && !holds(second(8)), "renewed");
+        deadline.cut();
+        assert!(!holds(second(0)), "released");
+        let error = leadership.permit(second(0)).unwrap_err();
+        assert_eq!(error.kind(), Kind::NotLeader);
     }
 }

@@ -1,0 +1,43 @@
+//! Clients of the Kubernetes API that give up in time.
+
+use std::time::Duration;
+
+use kube::{Client, Config};
+
+use crate::k8s::Error;
+
+/// Connecting is a round trip or three (TLS); a second covers a cluster across a continent.
+const CONNECT: Duration = Duration::from_secs(1);
+/// The server ends a watch after this, and we begin another: a connection that died silently shows
+/// nothing for so long at most. Until then followers see a release by looking every retry time.
+pub(super) const WATCH_SECONDS: u32 = 30;
+/// A watch is silent for as long as nothing happens, and the library's own limit for silence is the
+/// time of the watch and 15 s; this one is only there for the list before it.
+const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 20);
+
+/// A client for calls that must end within `limit`, or not at all.
+///
+/// It shares its connections with nobody: a burst of other requests, or their back-off, must not
+/// delay a renewal. It repeats nothing by itself, since only the election knows what is still worth
+/// sending.
+///
+/// # Errors
+/// [`Error::Client`] if the configuration names certificates or tokens that cannot be used.
+pub fn for_calls(mut config: Config, limit: Duration) -> Result<Client, Error> {
+    config.connect_timeout = Some(CONNECT.min(limit));
+    config.read_timeout = Some(limit);
+    config.write_timeout = Some(limit);
+    config.default_retry = false;
+    Client::try_from(config).map_err(Error::Client)
+}
+
+/// A client for watches, which may be silent for long.
+///
+/// # Errors
+/// As [`for_calls`].
+pub fn for_watches(mut config: Config) -> Result<Client, Error> {
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(WATCH_SILENCE);
+    config.default_retry = false;
+    Client::try_from(config).map_err(Error::Client)
+}

@@ -1,0 +1,254 @@
+//! Drives the election: asks it what to do, does it over the Lease, publishes what this replica is.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::domain::election::{
+    Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Standing, Timing,
+};
+use crate::domain::leadership::{BootTime, Epoch};
+use crate::ports::{Clock, LeaseStore};
+
+/// Reports that wait while a call on the Lease is under way, which takes seconds at most; the RDS is
+/// read every few seconds at most.
+const REPORTS: usize = 8;
+
+/// One replica's part in the election.
+#[derive(Debug)]
+pub struct Candidate {
+    election: Election,
+    store: Arc<dyn LeaseStore>,
+    clock: Arc<dyn Clock>,
+    reports: mpsc::Receiver<Report>,
+    standing: watch::Sender<Standing>,
+}
+
+/// How the rest of the process tells the election about the RDS. Clones tell the same election.
+#[derive(Debug, Clone)]
+pub struct Reports(mpsc::Sender<Report>);
+
+#[derive(Debug)]
+enum Report {
+    Read { highest: Epoch, sent: BootTime },
+    Lost,
+}
+
+/// Leadership is over, and this process must end: what it began may be carried on by another.
+#[derive(Debug, thiserror::Error)]
+#[error("leadership is over; this process ends, and its successor stands for election again")]
+pub struct Lost(#[source] pub Loss);
+
+/// What a wait ended with.
+enum Woken {
+    Told(Event),
+    WatchEnded,
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// A candidate called `me`, where it is told of the RDS, and where it tells what it is.
+    pub fn new(
+        me: HolderId,
+        timing: Timing,
+        store: Arc<dyn LeaseStore>,
+        clock: Arc<dyn Clock>,
+    ) -> (Self, Reports, watch::Receiver<Standing>) {
+        let election = Election::new(me, timing);
+        let (report, reports) = mpsc::channel(REPORTS);
+        let (standing, published) = watch::channel(election.standing());
+        let candidate = Self {
+            election,
+            store,
+            clock,
+            reports,
+            standing,
+        };
+        (candidate, Reports(report), published)
+    }
+
+    /// Stands for election until `stop`, then gives the Lease up. Cancel `stop` when no operation is
+    /// under way any more: another replica may lead a moment later.
+    ///
+    /// # Errors
+    /// [`Lost`] once leadership is lost.
+    ///
+    /// # Cancellation
+    /// Dropping it leaves the Lease to run out; leaderships it published end at their deadline.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Lost> {
+        let mut watch = Some(self.store.watch());
+        let mut stopping = false;
+        loop {
+            if stop.is_cancelled() && !stopping {
+                stopping = true;
+                let (now, chance) = (self.clock.boot(), self.clock.random());
+                self.election.on(Event::Stop, now, chance);
+            }
+            let intent = self.election.intent(self.clock.boot());
+            self.publish();
+            let event = match intent {
+                Intent::End(End::Stopped) => return Ok(()),
+                Intent::End(End::Lost(loss)) => return Err(Lost(loss)),
+                Intent::Wait { until } => match self.wait(until, &mut watch, &stop, stopping).await
+                {
+                    Woken::Told(event) => event,
+                    Woken::WatchEnded => {
+                        warn!("the watch of the Lease ended; a release is seen at the next look");
+                        watch = None;
+                        Event::Tick
+                    }
+                },
+                call => self.carry_out(call).await,
+            };
+            let (now, chance) = (self.clock.boot(), self.clock.random());
+            self.election.on(event, now, chance);
+            self.publish();
+        }
+    }
+
+    /// One call on the Lease. It is given up at the moment at which leadership ends anyway.
+    async fn carry_out(&self, intent: Intent) -> Event {
+        let sent = self.clock.boot();
+        let call = async {
+            let event = match &intent {
+                Intent::Get => Event::Seen(self.store.get().await),
+                Intent::Create => Event::Seen(self.store.create().await.map(Some)),
+                Intent::TryAcquire { expecting, epoch } => Event::Written {
+                    sent,
+                    result: self.store.acquire(expecting, *epoch).await,
+                },
+                Intent::Renew { epoch, offer } => Event::Written {
+                    sent,
+                    result: self.store.renew(*epoch, *offer).await,
+                },
+                Intent::Release => Event::Released(self.store.release().await),
+                Intent::Wait { .. } | Intent::End(_) => Event::Tick,
+            };
+            if let Some(failure) = failure(&event) {
+                note(&intent, failure);
+            }
+            event
+        };
+        let end = async {
+            match self.election.deadline() {
+                Some(deadline) => self.sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = call => event,
+            () = end => Event::Tick,
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        until: BootTime,
+        watch: &mut Option<BoxStream<'static, Option<LeaseView>>>,
+        stop: &CancellationToken,
+        stopping: bool,
+    ) -> Woken {
+        let time = self.clock.boot().until(until);
+        let seen = async {
+            match watch {
+                Some(watch) => watch.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !stopping => Woken::Told(Event::Tick),
+            Some(report) = self.reports.recv() => Woken::Told(report.into()),
+            view = seen => view.map_or(Woken::WatchEnded, |view| Woken::Told(Event::Watched(view))),
+            () = tokio::time::sleep(time) => Woken::Told(Event::Tick),
+        }
+    }
+
+    async fn sleep_until(&self, end: BootTime) {
+        tokio::time::sleep(self.clock.boot().until(end)).await;
+    }
+
+    fn publish(&self) {
+        let now = self.election.standing();
+        self.standing.send_if_modified(|standing| {
+            let changed = !standing.is(&now);
+            if changed {
+                announce(&now);
+                *standing = now;
+            }
+            changed
+        });
+    }
+}
+
+fn failure(event: &Event) -> Option<&Failure> {
+    match event {
+        Event::Seen(Err(failure))
+        | Event::Written {
+            result: Err(failure),
+            ..
+        }
+        | Event::Released(Err(failure)) => Some(failure),
+        _ => None,
+    }
+}
+
+/// Lost races are how an election works; a call without an answer is what an operator looks for.
+fn note(intent: &Intent, failure: &Failure) {
+    match failure {
+        Failure::Conflict | Failure::NotHeld(_) => debug!(?intent, %failure, "the Lease changed"),
+        Failure::Call(error) => warn!(?intent, ?error, "a call on the Lease failed"),
+    }
+}
+
+fn announce(standing: &Standing) {
+    match standing {
+        Standing::Following { leader, offered } => {
+            let leader = leader.as_ref().map(HolderId::as_str);
+            info!(leader, offered, "following");
+        }
+        Standing::Elected(leadership) => {
+            info!(epoch = ?leadership.epoch(), "elected; the RDS is to be read");
+        }
+        Standing::Leading(leadership) => info!(epoch = ?leadership.epoch(), "leading"),
+        Standing::Offering => warn!("the RDS is out of reach; leadership is on offer"),
+        Standing::Ended(End::Stopped) => info!("no longer standing for election"),
+        Standing::Ended(End::Lost(loss)) => warn!(%loss, "leadership is lost"),
+    }
+}
+
+// === impl Reports ===
+
+impl Reports {
+    /// The whole RDS was read, beginning at `sent`; `highest` is the highest epoch in any name.
+    pub async fn rds_read(&self, highest: Epoch, sent: BootTime) {
+        self.tell(Report::Read { highest, sent }).await;
+    }
+
+    /// The RDS has been out of reach for so long that another replica should try.
+    pub async fn rds_lost(&self) {
+        self.tell(Report::Lost).await;
+    }
+
+    /// An election that is over needs no reports.
+    async fn tell(&self, report: Report) {
+        if self.0.send(report).await.is_err() {
+            debug!("nobody stands for election any more");
+        }
+    }
+}
+
+impl From<Report> for Event {
+    fn from(report: Report) -> Self {
+        match report {
+            Report::Read { highest, sent } => Self::RdsRead { highest, sent },
+            Report::Lost => Self::RdsLost,
+        }
+    }
+}
