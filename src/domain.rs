@@ -2,9 +2,11 @@
 
 pub mod access;
 pub mod capacity;
+pub mod claim;
 pub mod context;
 pub mod election;
 pub mod error;
+pub mod event;
 pub mod file;
 pub mod grant;
 pub mod id;

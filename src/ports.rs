@@ -1,15 +1,18 @@
 //! What the services need from the outside, in domain types only.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use crate::domain::claim::{Claim, Presence, Survey};
 use crate::domain::election::{Failure, LeaseView, Version};
 use crate::domain::error::Error;
+use crate::domain::event::Event;
 use crate::domain::file::{BackingFile, Directory};
 use crate::domain::grant::FencingMode;
-use crate::domain::id::VolumeId;
+use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::leadership::{BootTime, Epoch, Permit};
 use crate::domain::names::Names;
 use crate::domain::volume::{Entry, NewVolume, PoolSpace, Remains};
@@ -139,6 +142,52 @@ pub trait LeaseStore: Debug + Send + Sync {
 
     /// The Lease now and after every change, perhaps late, perhaps with gaps. Goes on for ever.
     fn watch(&self) -> BoxStream<'static, Option<LeaseView>>;
+}
+
+/// What Kubernetes says about this driver's volumes.
+///
+/// # Guarantees
+/// Everything but [`Cluster::watched`] was read from the API by a request that began after the call
+/// and needed a quorum (no `resourceVersion`): it is no older than the call.
+///
+/// # Errors
+/// `Unavailable` or `Timeout` if the API did not answer in time, whatever it was asked: the caller
+/// fails closed. An object that is not there is no error.
+///
+/// # Cancellation
+/// Reading can be given up at any time. [`Cluster::record_remake`] may then have taken effect.
+#[async_trait]
+pub trait Cluster: Debug + Send + Sync {
+    /// Every claim there is. `slots` are the volumes on the RDS: by them, attachments are recognised
+    /// whose PersistentVolume is gone.
+    async fn survey(&self, slots: &HashSet<VolumeId>) -> Result<Survey, Error>;
+
+    /// The claim of exactly this node on exactly this volume.
+    async fn claim(&self, volume: &VolumeId, node: &NodeId) -> Result<Option<Claim>, Error>;
+
+    /// Every claim on one volume. Callers that wait at the same time share one LIST.
+    async fn claims_on(&self, volume: &VolumeId) -> Result<Vec<Claim>, Error>;
+
+    /// The machine behind a node id.
+    async fn presence(&self, node: &NodeId) -> Result<Presence, Error>;
+
+    /// Whether some node has this id.
+    async fn knows(&self, node: &NodeId) -> Result<bool, Error>;
+
+    /// Puts on record, on the VolumeAttachment itself, that a line is about to be sent that brings
+    /// the pair with this subsystem name back. False if the attachment is no longer as it was read,
+    /// or says that one was sent already: then none may be sent.
+    async fn record_remake(&self, claim: &Claim, subsystem: &str) -> Result<bool, Error>;
+
+    /// The claims on one volume as they were last watched, perhaps long ago: where to look, never
+    /// what to do. `None` while nothing has been watched yet.
+    fn watched(&self, volume: &VolumeId) -> Option<Vec<Claim>>;
+}
+
+/// Where people read what happened.
+pub trait Events: Debug + Send + Sync {
+    /// Posts an event, some time, perhaps: never waits, never fails, never floods.
+    fn post(&self, event: Event);
 }
 
 /// Time and chance.

@@ -6,8 +6,13 @@ use std::net::IpAddr;
 use crate::domain::access::FsType;
 use crate::domain::error::Error;
 use crate::domain::id::VolumeId;
-use crate::domain::names::SUBSYSTEM_STEM;
+use crate::domain::names::{Names, SUBSYSTEM_STEM};
 use crate::domain::parameters::{self, Parameters};
+
+/// The key of the subsystem name in a publish_context.
+const SUBSYSTEM: &str = "nvme_nqn";
+/// The key of the host name in a publish_context.
+const HOST: &str = "nvme_hostnqn";
 
 /// `volume_context`: what CreateVolume tells every later call, in the Go driver's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,13 +115,23 @@ impl PublishContext {
         let mut map = HashMap::from([
             ("nvme_address".to_owned(), address.to_string()),
             ("nvme_port".to_owned(), port.to_string()),
-            ("nvme_nqn".to_owned(), subsystem.clone()),
+            (SUBSYSTEM.to_owned(), subsystem.clone()),
             ("fs_type".to_owned(), fs_type.as_str().to_owned()),
         ]);
         if let Some(host) = host {
-            map.insert("nvme_hostnqn".to_owned(), host.clone());
+            map.insert(HOST.to_owned(), host.clone());
         }
         map
+    }
+
+    /// The names that a node was told, out of the map that external-attacher keeps in
+    /// `status.attachmentMetadata`. None in a map that names no subsystem.
+    pub fn names_in<'a>(mut value: impl FnMut(&str) -> Option<&'a str>) -> Option<Names> {
+        let subsystem = value(SUBSYSTEM).filter(|name| !name.is_empty())?;
+        Some(Names {
+            subsystem: Some(subsystem.to_owned()),
+            host: value(HOST).map(str::to_owned),
+        })
     }
 }
 
@@ -147,6 +162,26 @@ mod tests {
                 port: Some(4421)
             }
         );
+    }
+
+    #[test]
+    fn what_a_node_was_told_is_read_back_from_the_map_it_was_told() {
+        let told = PublishContext {
+            address: "192.0.2.1".parse().unwrap(),
+            port: 4420,
+            subsystem: "nqn.a".to_owned(),
+            host: Some("nqn.b".to_owned()),
+            fs_type: FsType::Xfs,
+        };
+        let map = told.to_map();
+        let names = PublishContext::names_in(|key| map.get(key).map(String::as_str));
+        let expected = Names {
+            subsystem: Some(told.subsystem),
+            host: told.host,
+        };
+        assert_eq!(names, Some(expected));
+        assert_eq!(PublishContext::names_in(|_| None), None);
+        assert_eq!(PublishContext::names_in(|_| Some("")), None);
     }
 
     #[test]

@@ -1,0 +1,128 @@
+//! Claims: what VolumeAttachments say about who should be using a volume.
+//!
+//! The register on the RDS says who can connect; claims say who is meant to. A leader needs both: a
+//! grant without a claim is an orphan, a claim without its grant is a node that lost its disk.
+
+use std::collections::HashMap;
+
+use crate::domain::id::{NodeId, VolumeId};
+use crate::domain::names::Names;
+
+/// One VolumeAttachment of this driver, reduced to what decisions rest on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Which one: an attachment that was deleted and made again has the old name and another uid.
+    pub attachment: Attachment,
+    /// The volume.
+    pub volume: VolumeId,
+    /// The node, by the id that its node plugin reports.
+    pub node: NodeId,
+    /// Whether the node is to have the volume, or to lose it.
+    pub wish: Wish,
+    /// `status.attached`: a Publish was answered OK, and external-attacher recorded that.
+    pub attached: bool,
+    /// The names in `status.attachmentMetadata`: what the node was told, and goes on using.
+    pub told: Option<Names>,
+    /// The subsystem name of the pair for which a line that brings it back was once sent.
+    pub remade: Option<String>,
+    /// ReadWriteMany raw block. Where the PersistentVolume is gone, this is false: the safe side.
+    pub shared: bool,
+}
+
+/// Which object in Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// The state of it that was read.
+    pub resource_version: String,
+}
+
+/// What a VolumeAttachment asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// It exists and is not being deleted.
+    Attach,
+    /// It is being deleted, and external-attacher has not let go of it: the node counts as using the
+    /// volume until ControllerUnpublishVolume has succeeded.
+    Detach,
+}
+
+/// What Kubernetes knows of the machine behind a node id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// There is a Node object.
+    Present,
+    /// There is one, and somebody vouches that the machine is off
+    /// (taint `node.kubernetes.io/out-of-service`).
+    OutOfService,
+    /// There is none. No proof of death: the machine may still be writing, so it is cut off on the
+    /// RDS before anybody else is let in.
+    Gone,
+}
+
+/// Every claim there is, as one reading found them.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// By volume, in order of attachment name.
+    pub claims: HashMap<VolumeId, Vec<Claim>>,
+    /// The machines behind the nodes of those claims.
+    pub presence: HashMap<NodeId, Presence>,
+    /// Volumes with a row that could not be resolved, and why. They are not served; others are.
+    pub blocked: HashMap<VolumeId, String>,
+}
+
+// === impl Wish ===
+
+impl Wish {
+    /// What an attachment asks for; `None` if it asks for nothing any more.
+    ///
+    /// external-attacher removes its finalizer only once ControllerUnpublishVolume has succeeded, and
+    /// before it clears the status: deleted without that finalizer means detached, whatever
+    /// `attached` says. A finalizer that was stripped from a live attachment changes nothing.
+    pub const fn of(deleting: bool, has_our_finalizer: bool) -> Option<Self> {
+        match (deleting, has_our_finalizer) {
+            (false, _) => Some(Self::Attach),
+            (true, true) => Some(Self::Detach),
+            (true, false) => None,
+        }
+    }
+}
+
+// === impl Survey ===
+
+impl Survey {
+    /// The claims on one volume.
+    pub fn on(&self, volume: &VolumeId) -> &[Claim] {
+        self.claims.get(volume).map_or(&[], Vec::as_slice)
+    }
+
+    /// The machine behind a node id. One that was not looked up counts as present: only a reading
+    /// that found nothing says that a node is gone.
+    pub fn presence(&self, node: &NodeId) -> Presence {
+        let known = self.presence.get(node).copied();
+        known.unwrap_or(Presence::Present)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attachment_asks_until_external_attacher_has_let_go_of_it() {
+        let rows = [
+            ((false, true), Some(Wish::Attach)),
+            // Publish was never sent, or somebody stripped the finalizer.
+            ((false, false), Some(Wish::Attach)),
+            ((true, true), Some(Wish::Detach)),
+            // Unpublish succeeded; somebody else's finalizer keeps the object.
+            ((true, false), None),
+        ];
+        for ((deleting, finalizer), expected) in rows {
+            assert_eq!(Wish::of(deleting, finalizer), expected);
+        }
+    }
+}
