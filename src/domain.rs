@@ -4,6 +4,7 @@ pub mod access;
 pub mod capacity;
 pub mod claim;
 pub mod context;
+pub mod drift;
 pub mod election;
 pub mod error;
 pub mod event;

@@ -74,6 +74,15 @@ pub struct Survey {
     pub blocked: HashMap<VolumeId, String>,
 }
 
+// === impl Claim ===
+
+impl Claim {
+    /// Whether its node was told names and may be using the volume under them.
+    pub fn is_in_use(&self) -> bool {
+        self.wish == Wish::Attach && self.attached && self.told.is_some()
+    }
+}
+
 // === impl Wish ===
 
 impl Wish {

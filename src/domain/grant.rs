@@ -88,13 +88,17 @@ pub enum Register {
 impl Scheme {
     /// A pair that nobody has seen yet, for `node`.
     pub fn fresh_pair(&self, slot: &VolumeId, node: &NodeId, fixed: &Names, tail: Tail) -> Pair {
-        let label = NodeLabel::of(node);
-        let names = self.write(slot, &Holder::Node(label.clone()), fixed, tail);
-        Pair {
-            names,
-            node: label,
-            tail,
-        }
+        self.pair_for(slot, NodeLabel::of(node), fixed, tail)
+    }
+
+    /// A pair that nobody has seen yet, for all nodes that share a volume.
+    pub fn shared_pair(&self, slot: &VolumeId, fixed: &Names, tail: Tail) -> Pair {
+        self.pair_for(slot, NodeLabel::shared(), fixed, tail)
+    }
+
+    fn pair_for(&self, slot: &VolumeId, node: NodeLabel, fixed: &Names, tail: Tail) -> Pair {
+        let names = self.write(slot, &Holder::Node(node.clone()), fixed, tail);
+        Pair { names, node, tail }
     }
 
     /// Names for a volume that nobody may connect to.

@@ -1,0 +1,1 @@
+//! The claims table, row by row.
