@@ -4,29 +4,31 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::domain::error::Error;
 use crate::domain::file::Directory;
 use crate::domain::id::{ClusterId, NodeId, VolumeId};
+use crate::domain::shard::ShardCount;
 use crate::ports::{Backend, Clock};
-use crate::service::inflight::Inflight;
 use crate::service::ledger::Ledger;
+use crate::service::shards::{Lane, Shards};
 use crate::service::term::Terms;
 
 pub mod election;
-mod inflight;
 mod inspect;
 mod ledger;
 mod provision;
 mod publish;
 mod rebuild;
 mod registers;
+mod shards;
 mod term;
 
 pub use inspect::{Page, Room, Status};
 pub use provision::{CreateVolume, Created};
 pub use publish::PublishVolume;
+pub use shards::Load;
 
 /// What the services are told by configuration.
 #[derive(Debug, Clone)]
@@ -57,7 +59,7 @@ struct State {
     settings: Settings,
     terms: Terms,
     ledger: Ledger,
-    inflight: Inflight,
+    shards: Shards,
 }
 
 impl Volumes {
@@ -69,7 +71,7 @@ impl Volumes {
             clock,
             settings,
             ledger: Ledger::default(),
-            inflight: Inflight::default(),
+            shards: Shards::new(ShardCount::default()),
         }))
     }
 
@@ -83,6 +85,21 @@ impl Volumes {
         self.0.terms.current().is_ok()
     }
 
+    /// What there is to do in each shard of the volumes.
+    pub fn load(&self) -> Vec<Load> {
+        self.0.shards.load()
+    }
+
+    /// Leadership is lost, as `why` says: nothing goes on, and every caller is told so at once.
+    pub fn cut(&self, why: &str) {
+        self.0.shards.cut(why);
+    }
+
+    /// Takes no more calls and waits until none is under way. One may hang: give it a deadline.
+    pub async fn drain(&self) {
+        self.0.shards.drain().await;
+    }
+
     /// Runs one operation on one volume after those that asked before it.
     ///
     /// A caller that goes away while it waits is forgotten. Once the operation runs it is carried
@@ -90,6 +107,7 @@ impl Volumes {
     async fn exclusively<T, F>(
         &self,
         id: &VolumeId,
+        lane: Lane,
         operation: &'static str,
         work: impl FnOnce(Arc<State>) -> F,
     ) -> Result<T, Error>
@@ -97,27 +115,20 @@ impl Volumes {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let turn = self
-            .0
-            .inflight
-            .enter(id, operation)
-            .instrument(tracing::info_span!("volume.wait", volume.id = %id))
-            .await?;
+        let (state, volume, caller) = (Arc::clone(&self.0), id.clone(), Span::current());
         let work = work(Arc::clone(&self.0));
-        let carried = tokio::spawn(
-            async move {
-                let _turn = turn;
-                work.await
-            }
-            .instrument(tracing::info_span!(
+        let carried = async move {
+            let span = tracing::info_span!(
+                parent: &caller,
                 "volume.operation",
                 operation,
-                volume.id = %id,
-                lease.epoch = ?self.0.terms.current().map(|term| term.epoch()).ok(),
-            )),
-        );
-        carried.await.unwrap_or_else(|failure| {
-            Err(Error::bug(format!("{operation} of {id} broke off")).because(failure))
-        })
+                volume.id = %volume,
+                shard = state.shards.shard(&volume).index(),
+                lease.epoch = ?state.terms.current().map(|term| term.epoch()).ok(),
+            );
+            drop(state);
+            work.instrument(span).await
+        };
+        self.0.shards.run(id, lane, operation, carried).await
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::publish::{self, Publish, Unpublish};
 use crate::service::Volumes;
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work, not_found};
+use crate::service::shards::Lane;
 
 /// Steps that one call may take before it gives up on a register that changes under its hands.
 /// The longest way in order is: read, revoke a stray, grant with a lost reply, read, re-open. Twice
@@ -44,7 +45,7 @@ impl Volumes {
             ));
         }
         let id = request.id.clone().ok_or_else(|| not_found("of that id"))?;
-        self.exclusively(&id.clone(), "publish", |state| async move {
+        self.exclusively(&id.clone(), Lane::Publish, "publish", |state| async move {
             let publishing = Publishing {
                 work: Work::begin(&state, &id)?,
                 label: NodeLabel::of(&request.node),
@@ -62,7 +63,8 @@ impl Volumes {
     /// Any error while the revoke is unproven: the volume may only move when the node is out.
     pub async fn unpublish(&self, id: Option<VolumeId>, node: Option<NodeId>) -> Result<(), Error> {
         let Some(id) = id else { return Ok(()) };
-        self.exclusively(&id.clone(), "unpublish", |state| async move {
+        let lane = Lane::Unpublish;
+        self.exclusively(&id.clone(), lane, "unpublish", |state| async move {
             let work = Work::begin(&state, &id)?;
             let result = unpublish(&work, node.as_ref().map(NodeLabel::of).as_ref()).await;
             work.end(result)

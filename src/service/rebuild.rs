@@ -15,6 +15,7 @@ use crate::service::State;
 use crate::service::ledger::{Memory, Told};
 use crate::service::publish::explain;
 use crate::service::registers::{After, Work};
+use crate::service::shards::Lane;
 use crate::service::term::Term;
 
 /// Between two tries to read the RDS. The pool below reconnects with its own back-off; this only
@@ -109,7 +110,9 @@ async fn rebuild(
         .terms
         .prepare(Leadership::standalone(epoch), scheme, incarnation);
     for (id, loss) in lost.clone() {
-        repair(state, &term, &id, &loss).await?;
+        let (held, within, volume) = (Arc::clone(state), Arc::clone(&term), id.clone());
+        let work = async move { repair(&held, &within, &volume, &loss).await };
+        state.shards.run(&id, Lane::Repair, "repair", work).await?;
         lost.remove(&id);
     }
     state.terms.begin(term);
@@ -218,7 +221,6 @@ async fn repair(
     id: &VolumeId,
     loss: &Loss,
 ) -> Result<(), Error> {
-    let _turn = state.inflight.enter(id, "repair").await?;
     let work = Work::within(state, Arc::clone(term), id);
     for _ in 0..MAX_STEPS {
         let Some(entry) = work.read().await? else {
