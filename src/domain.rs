@@ -15,4 +15,5 @@ pub mod leadership;
 pub mod names;
 pub mod parameters;
 pub mod publish;
+pub mod shard;
 pub mod volume;

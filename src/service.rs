@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::domain::election::Standing;
 use crate::domain::error::Error;
@@ -13,17 +13,17 @@ use crate::domain::event::{Event, What};
 use crate::domain::file::Directory;
 use crate::domain::id::{ClusterId, NodeId, VolumeId};
 use crate::domain::leadership::Epoch;
+use crate::domain::shard::ShardCount;
 use crate::ports::{Backend, Clock, Cluster, Events};
 use crate::service::blocked::Blocked;
 use crate::service::election::Reports;
-use crate::service::inflight::Inflight;
 use crate::service::ledger::Ledger;
+use crate::service::shards::{Lane, Shards};
 use crate::service::shares::Shares;
 use crate::service::term::{NoTerm, Terms};
 
 mod blocked;
 pub mod election;
-mod inflight;
 mod inspect;
 mod join;
 mod lead;
@@ -35,6 +35,7 @@ mod publish;
 mod reading;
 mod rebuild;
 mod registers;
+mod shards;
 mod shares;
 mod term;
 mod unpublish;
@@ -42,6 +43,7 @@ mod unpublish;
 pub use inspect::{Page, Room, Status};
 pub use provision::{CreateVolume, Created};
 pub use publish::PublishVolume;
+pub use shards::Load;
 
 /// What the services are told by configuration.
 #[derive(Debug, Clone)]
@@ -87,14 +89,14 @@ struct State {
     ledger: Ledger,
     blocked: Blocked,
     shares: Shares,
-    inflight: Inflight,
+    shards: Shards,
 }
 
 impl Volumes {
     /// The services of a standalone controller; they answer UNAVAILABLE until [`Volumes::run`] has
     /// read the RDS once.
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self::with(backend, clock, settings, None)
+        Self::with(backend, clock, settings, None, ShardCount::default())
     }
 
     /// The services of one replica of several; they answer UNAVAILABLE until [`Volumes::lead`] has
@@ -104,8 +106,9 @@ impl Volumes {
         clock: Arc<dyn Clock>,
         settings: Settings,
         kubernetes: Kubernetes,
+        shards: ShardCount,
     ) -> Self {
-        Self::with(backend, clock, settings, Some(kubernetes))
+        Self::with(backend, clock, settings, Some(kubernetes), shards)
     }
 
     fn with(
@@ -113,6 +116,7 @@ impl Volumes {
         clock: Arc<dyn Clock>,
         settings: Settings,
         kubernetes: Option<Kubernetes>,
+        shards: ShardCount,
     ) -> Self {
         let (cluster, events) = kubernetes
             .map(|Kubernetes { cluster, events }| (cluster, events))
@@ -127,7 +131,7 @@ impl Volumes {
             ledger: Ledger::default(),
             blocked: Blocked::default(),
             shares: Shares::default(),
-            inflight: Inflight::default(),
+            shards: Shards::new(shards),
         }))
     }
 
@@ -153,6 +157,21 @@ impl Volumes {
         self.0.terms.current().is_ok()
     }
 
+    /// What there is to do in each shard of the volumes.
+    pub fn load(&self) -> Vec<Load> {
+        self.0.shards.load()
+    }
+
+    /// Leadership is lost, as `why` says: nothing goes on, and every caller is told so at once.
+    pub fn cut(&self, why: &str) {
+        self.0.shards.cut(why);
+    }
+
+    /// Takes no more calls and waits until none is under way. One may hang: give it a deadline.
+    pub async fn drain(&self) {
+        self.0.shards.drain().await;
+    }
+
     /// Runs one operation on one volume after those that asked before it.
     ///
     /// A caller that goes away while it waits is forgotten. Once the operation runs it is carried
@@ -160,6 +179,7 @@ impl Volumes {
     async fn exclusively<T, F>(
         &self,
         id: &VolumeId,
+        lane: Lane,
         operation: &'static str,
         work: impl FnOnce(Arc<State>) -> F,
     ) -> Result<T, Error>
@@ -167,28 +187,21 @@ impl Volumes {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let turn = self
-            .0
-            .inflight
-            .enter(id, operation)
-            .instrument(tracing::info_span!("volume.wait", volume.id = %id))
-            .await?;
+        let (state, volume, caller) = (Arc::clone(&self.0), id.clone(), Span::current());
         let work = work(Arc::clone(&self.0));
-        let carried = tokio::spawn(
-            async move {
-                let _turn = turn;
-                work.await
-            }
-            .instrument(tracing::info_span!(
+        let carried = async move {
+            let span = tracing::info_span!(
+                parent: &caller,
                 "volume.operation",
                 operation,
-                volume.id = %id,
-                lease.epoch = ?self.0.terms.current().map(|term| term.epoch()).ok(),
-            )),
-        );
-        carried.await.unwrap_or_else(|failure| {
-            Err(Error::bug(format!("{operation} of {id} broke off")).because(failure))
-        })
+                volume.id = %volume,
+                shard = state.shards.shard(&volume).index(),
+                lease.epoch = ?state.terms.current().map(|term| term.epoch()).ok(),
+            );
+            drop(state);
+            work.instrument(span).await
+        };
+        self.0.shards.run(id, lane, operation, carried).await
     }
 }
 

@@ -129,6 +129,9 @@ fn config(sim: &Sim, socket: &Path, password_file: PathBuf) -> anyhow::Result<Co
         driver_name: DRIVER.to_owned(),
         rds,
         volumes: settings,
+        replica: None,
+        admin: None,
+        control: socket.with_file_name("control.sock"),
     })
 }
 

@@ -20,6 +20,7 @@ use crate::service::loss::Losses;
 use crate::service::mend::Proof;
 use crate::service::reading::Reading;
 use crate::service::registers::Work;
+use crate::service::shards::Lane;
 use crate::service::term::Term;
 
 /// Repairs under way at once. Each keeps one of the few SSH connections busy for a round trip, and the
@@ -132,13 +133,10 @@ async fn mend(
     id: VolumeId,
     proof: Proof,
 ) -> (VolumeId, Result<(), Error>) {
-    let result = async {
-        let _turn = state.inflight.enter(&id, "repair").await?;
-        let work = Work::within(state, Arc::clone(term), &id);
-        work.mend(&proof).await.map(drop)
-    };
-    let result = result.await;
-    (id, result)
+    let work = Work::within(state, Arc::clone(term), &id);
+    let mending = async move { work.mend(&proof).await.map(drop) };
+    let mended = state.shards.run(&id, Lane::Repair, "repair", mending).await;
+    (id, mended)
 }
 
 fn proof(survey: &Survey, losses: &Losses, id: &VolumeId) -> Proof {

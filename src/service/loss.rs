@@ -60,7 +60,6 @@ pub(super) async fn repair(
     id: &VolumeId,
     loss: &Loss,
 ) -> Result<(), Error> {
-    let _turn = state.inflight.enter(id, "repair").await?;
     let work = Work::within(state, Arc::clone(term), id);
     for _ in 0..MAX_STEPS {
         let Some(entry) = work.read().await? else {

@@ -14,6 +14,7 @@ use crate::domain::publish::{self, Publish};
 use crate::service::{State, Volumes};
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work, not_found};
+use crate::service::shards::Lane;
 
 /// Steps that one call may take before it gives up on a register that changes under its hands.
 /// The longest way in order is: read, revoke a stray, grant with a lost reply, read, re-open. Twice
@@ -43,7 +44,7 @@ impl Volumes {
         let began = self.0.clock.boot();
         self.0.know(&request.node).await?;
         let id = request.id.clone().ok_or_else(|| not_found("of that id"))?;
-        self.exclusively(&id.clone(), "publish", move |state| async move {
+        self.exclusively(&id.clone(), Lane::Publish, "publish", move |state| async move {
             state.blocked.check(&id)?;
             let publishing = Publishing {
                 work: Work::begin(&state, &id)?,

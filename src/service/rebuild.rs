@@ -10,6 +10,7 @@ use crate::domain::leadership::{Epoch, Leadership};
 use crate::service::State;
 use crate::service::loss::{self, Losses};
 use crate::service::reading::Reading;
+use crate::service::shards::Lane;
 use crate::service::term::NoTerm;
 
 /// Between two tries to read the RDS. The pool below reconnects with its own back-off; this only
@@ -55,7 +56,9 @@ async fn rebuild(state: &Arc<State>, losses: &mut Losses) -> Result<u64, Error> 
         .terms
         .prepare(leadership, reading.scheme, incarnation);
     for (id, loss) in losses.clone() {
-        loss::repair(state, &term, &id, &loss).await?;
+        let (held, within, volume) = (Arc::clone(state), Arc::clone(&term), id.clone());
+        let work = async move { loss::repair(&held, &within, &volume, &loss).await };
+        state.shards.run(&id, Lane::Repair, "repair", work).await?;
         losses.remove(&id);
     }
     state.terms.begin(term);

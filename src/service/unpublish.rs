@@ -10,6 +10,7 @@ use crate::domain::publish::{self, Unpublish};
 use crate::service::Volumes;
 use crate::service::publish::{MAX_STEPS, decision, explain, gave_up};
 use crate::service::registers::{After, Work};
+use crate::service::shards::Lane;
 
 impl Volumes {
     /// Takes a volume from a node, or from whichever node holds it. Done when it reads back free.
@@ -19,7 +20,8 @@ impl Volumes {
     /// the volume may only move when the node is out.
     pub async fn unpublish(&self, id: Option<VolumeId>, node: Option<NodeId>) -> Result<(), Error> {
         let Some(id) = id else { return Ok(()) };
-        self.exclusively(&id.clone(), "unpublish", |state| async move {
+        let lane = Lane::Unpublish;
+        self.exclusively(&id.clone(), lane, "unpublish", |state| async move {
             let work = Work::begin(&state, &id)?;
             let unpublishing = Unpublishing {
                 label: node.as_ref().map(NodeLabel::of),
