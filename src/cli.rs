@@ -120,6 +120,10 @@ pub struct ControllerArgs {
     #[arg(long, env = "RDS_CSI_CONTROL_SOCKET", value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
 
+    /// Shards among which volumes are divided, 1 to 16
+    #[arg(long, env = "RDS_CSI_SHARDS", value_name = "N", default_value_t = 16)]
+    pub shards: u8,
+
     /// A node that may attach volumes, repeatable; any other does not exist [default: every node]
     #[arg(
         long,
@@ -189,10 +193,6 @@ pub struct ReplicaArgs {
     /// A file in an emptyDir of its own: a process that crashed leads again at once if it was locked here
     #[arg(long, env = "RDS_CSI_LOCK_FILE", value_name = "FILE")]
     pub lock_file: Option<PathBuf>,
-
-    /// Shards among which the leader divides its volumes, 1 to 16
-    #[arg(long, env = "RDS_CSI_SHARDS", value_name = "N", default_value_t = 16)]
-    pub shards: u8,
 
     /// Between two reconcile passes of a shard
     #[arg(long, env = "RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", value_name = "DURATION", default_value = "1m", value_parser = duration::parse)]

@@ -14,6 +14,7 @@ use crate::config::replica::ReplicaConfig;
 use crate::csi::server::DRAIN_LIMIT;
 use crate::csi::socket::Endpoint;
 use crate::domain::id::NodeId;
+use crate::domain::shard::ShardCount;
 use crate::service::Settings;
 
 /// CSI section "GetPluginInfo": at most 63 characters.
@@ -74,6 +75,7 @@ impl TryFrom<ControllerArgs> for Config {
             metrics_address,
             control_socket,
             replica,
+            shards,
         } = args;
         check_driver_name(&driver_name)?;
         let rds = RdsConfig::try_from(rds)?;
@@ -99,6 +101,8 @@ impl TryFrom<ControllerArgs> for Config {
                 rds_address: rds.address.clone(),
                 revoke_settle,
                 allowed_nodes: allowed_nodes(&allowed_node)?,
+                shards: ShardCount::new(shards)
+                    .map_err(|error| invalid("shards", error.to_string()))?,
             },
             driver_name,
             rds,

@@ -33,7 +33,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         admin: _,
         control: _,
     } = config;
-    anyhow::ensure!(replica.is_none(), "several replicas are not wired yet; use --standalone");
+    anyhow::ensure!(
+        replica.is_none(),
+        "several replicas are not wired yet; use --standalone"
+    );
     info!(rds = %rds.address, "the RDS");
     let clock = Arc::new(SystemClock);
     let volumes = Volumes::new(backend(rds, clock.clone())?, clock, settings);

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::domain::claim::{Claim, Presence, Survey};
+use crate::domain::claim::{Claim, Presence, Survey, Watched};
 use crate::domain::election::{Failure, LeaseView, Version};
 use crate::domain::error::Error;
 use crate::domain::event::Event;
@@ -47,6 +47,13 @@ pub trait Backend: Debug + Send + Sync {
     /// Shows every disk entry whose slot is the id of a volume, in order of id, one page of the
     /// device after the other: all of them at once would be megabytes.
     async fn list(&self, show: &mut (dyn FnMut(Entry) + Send)) -> Result<(), Error>;
+
+    /// As [`Backend::list`], of the volumes whose ids begin with `csi-` and this hex digit.
+    async fn list_part(
+        &self,
+        digit: char,
+        show: &mut (dyn FnMut(Entry) + Send),
+    ) -> Result<(), Error>;
 
     /// Adds the entry unless its slot is taken.
     async fn create(&self, permit: Permit, new: &NewVolume) -> Result<Option<Entry>, Error>;
@@ -179,9 +186,9 @@ pub trait Cluster: Debug + Send + Sync {
     /// or says that one was sent already: then none may be sent.
     async fn record_remake(&self, claim: &Claim, subsystem: &str) -> Result<bool, Error>;
 
-    /// The claims on one volume as they were last watched, perhaps long ago: where to look, never
-    /// what to do. `None` while nothing has been watched yet.
-    fn watched(&self, volume: &VolumeId) -> Option<Vec<Claim>>;
+    /// One volume as it was last watched, perhaps long ago: where to look, never what to do. `None`
+    /// while nothing has been watched yet.
+    fn watched(&self, volume: &VolumeId) -> Option<Watched>;
 }
 
 /// Where people read what happened.

@@ -16,6 +16,7 @@ use crate::domain::leadership::Epoch;
 use crate::domain::shard::ShardCount;
 use crate::ports::{Backend, Clock, Cluster, Events};
 use crate::service::blocked::Blocked;
+use crate::service::drift::Drift;
 use crate::service::election::Reports;
 use crate::service::ledger::Ledger;
 use crate::service::shards::{Lane, Shards};
@@ -23,6 +24,7 @@ use crate::service::shares::Shares;
 use crate::service::term::{NoTerm, Terms};
 
 mod blocked;
+mod drift;
 pub mod election;
 mod inspect;
 mod join;
@@ -34,15 +36,18 @@ mod provision;
 mod publish;
 mod reading;
 mod rebuild;
+mod reconcile;
 mod registers;
 mod shards;
 mod shares;
 mod term;
 mod unpublish;
 
+pub use drift::{Finding, Orphan};
 pub use inspect::{Page, Room, Status};
 pub use provision::{CreateVolume, Created};
 pub use publish::PublishVolume;
+pub use reconcile::Pace;
 pub use shards::Load;
 
 /// What the services are told by configuration.
@@ -61,6 +66,8 @@ pub struct Settings {
     pub revoke_settle: Duration,
     /// If given, any other node does not exist.
     pub allowed_nodes: Option<Vec<NodeId>>,
+    /// Among how many shards the volumes are divided.
+    pub shards: ShardCount,
 }
 
 /// The Kubernetes side of one replica.
@@ -89,6 +96,7 @@ struct State {
     ledger: Ledger,
     blocked: Blocked,
     shares: Shares,
+    drift: Drift,
     shards: Shards,
 }
 
@@ -96,7 +104,7 @@ impl Volumes {
     /// The services of a standalone controller; they answer UNAVAILABLE until [`Volumes::run`] has
     /// read the RDS once.
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self::with(backend, clock, settings, None, ShardCount::default())
+        Self::with(backend, clock, settings, None)
     }
 
     /// The services of one replica of several; they answer UNAVAILABLE until [`Volumes::lead`] has
@@ -106,9 +114,8 @@ impl Volumes {
         clock: Arc<dyn Clock>,
         settings: Settings,
         kubernetes: Kubernetes,
-        shards: ShardCount,
     ) -> Self {
-        Self::with(backend, clock, settings, Some(kubernetes), shards)
+        Self::with(backend, clock, settings, Some(kubernetes))
     }
 
     fn with(
@@ -116,7 +123,6 @@ impl Volumes {
         clock: Arc<dyn Clock>,
         settings: Settings,
         kubernetes: Option<Kubernetes>,
-        shards: ShardCount,
     ) -> Self {
         let (cluster, events) = kubernetes
             .map(|Kubernetes { cluster, events }| (cluster, events))
@@ -125,13 +131,14 @@ impl Volumes {
             terms: Terms::new(Arc::clone(&backend), Arc::clone(&clock)),
             backend,
             clock,
-            settings,
             cluster,
             events,
             ledger: Ledger::default(),
             blocked: Blocked::default(),
             shares: Shares::default(),
-            shards: Shards::new(shards),
+            drift: Drift::default(),
+            shards: Shards::new(settings.shards),
+            settings,
         }))
     }
 
@@ -143,8 +150,8 @@ impl Volumes {
 
     /// One replica of several: follows, takes over when elected, serves while it leads. Never ends by
     /// itself.
-    pub async fn lead(&self, standing: watch::Receiver<Standing>, reports: Reports) {
-        lead::run(&self.0, standing, reports).await;
+    pub async fn lead(&self, standing: watch::Receiver<Standing>, reports: Reports, pace: Pace) {
+        lead::run(&self.0, standing, reports, pace).await;
     }
 
     /// No call is served any more, for good: the first step of an orderly end.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::cli::{Profile, ReplicaArgs};
 use crate::config::{Invalid, invalid};
 use crate::domain::election::Timing;
-use crate::domain::shard::ShardCount;
 
 /// Under this, a shard would still be at its last pass when the next is due: a pass reads two pages
 /// of the RDS and asks the API about what looks wrong.
@@ -29,8 +28,6 @@ pub struct ReplicaConfig {
     pub pod_uid: String,
     /// What proves that a former process of this pod is dead.
     pub lock_file: Option<PathBuf>,
-    /// Among how many shards the leader divides its volumes.
-    pub shards: ShardCount,
     /// Between two reconcile passes of a shard.
     pub reconcile_interval: Duration,
     /// How long something must look wrong before it is taken away.
@@ -53,7 +50,6 @@ impl ReplicaConfig {
             pod_name,
             pod_uid,
             lock_file,
-            shards,
             attachment_reconcile_interval,
             attachment_grace_period,
         } = args;
@@ -84,7 +80,6 @@ impl ReplicaConfig {
             pod: required("pod-name", pod_name)?,
             pod_uid: required("pod-uid", pod_uid)?,
             lock_file,
-            shards: ShardCount::new(shards).map_err(|error| invalid("shards", error.to_string()))?,
             reconcile_interval: attachment_reconcile_interval,
             grace: attachment_grace_period,
         })

@@ -74,6 +74,17 @@ pub struct Survey {
     pub blocked: HashMap<VolumeId, String>,
 }
 
+/// One volume, as Kubernetes was last seen to have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// The claims on it.
+    pub claims: Vec<Claim>,
+    /// The machines behind them.
+    pub presence: HashMap<NodeId, Presence>,
+    /// Whether a PersistentVolume has it for its handle.
+    pub is_known: bool,
+}
+
 // === impl Claim ===
 
 impl Claim {

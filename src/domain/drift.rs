@@ -216,7 +216,9 @@ impl Reason {
             Self::Orphan => "no VolumeAttachment asks for it",
             Self::InTheWay => "no VolumeAttachment asks for it, and another node waits",
             Self::NodeGone => "the Node object is gone",
-            Self::OutOfService => "the node is tainted out-of-service and its attachment is being deleted",
+            Self::OutOfService => {
+                "the node is tainted out-of-service and its attachment is being deleted"
+            }
             Self::Superseded => "the node was told other names",
             Self::Stray => "the names are half written and nobody was told them",
             Self::OneName => "this RDS cannot change both names, so a late command could undo it",

@@ -183,6 +183,17 @@ impl Scheme {
 
     /// The highest epoch in `names`, so that a new term is above every one that left its mark.
     pub fn epoch_in(&self, slot: &VolumeId, names: &Names) -> Epoch {
+        let epochs = self.tails(slot, names).map(|tail| tail.epoch);
+        epochs.max().unwrap_or(Epoch::ZERO)
+    }
+
+    /// When `names` were written, in seconds since 1970 by the clock of a controller.
+    pub fn written(&self, slot: &VolumeId, names: &Names) -> Option<u64> {
+        self.tails(slot, names).map(|tail| tail.unix_seconds).max()
+    }
+
+    /// What makes each of `names` fresh, in whichever mode they were written.
+    fn tails(&self, slot: &VolumeId, names: &Names) -> impl Iterator<Item = Tail> {
         let subsystem = names.subsystem.as_deref().unwrap_or_default();
         let host = names.host.as_deref().unwrap_or_default();
         [
@@ -192,11 +203,9 @@ impl Scheme {
         ]
         .into_iter()
         .filter_map(|reading| match reading {
-            Reading::Ours { tail, .. } => Some(tail.epoch),
+            Reading::Ours { tail, .. } => Some(tail),
             Reading::OtherCluster | Reading::Unreadable => None,
         })
-        .max()
-        .unwrap_or(Epoch::ZERO)
     }
 }
 

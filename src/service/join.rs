@@ -88,7 +88,10 @@ fn sift(
 ) -> HashSet<VolumeId> {
     let now = state.clock.boot();
     let mut wanting: HashSet<VolumeId> = losses.keys().cloned().collect();
-    let claimed = survey.claims.keys().filter(|id| reading.volumes.contains(*id));
+    let claimed = survey
+        .claims
+        .keys()
+        .filter(|id| reading.volumes.contains(*id));
     let ids: HashSet<&VolumeId> = reading.registers.keys().chain(claimed).collect();
     for id in ids {
         let told = state.ledger.memory(id).and_then(|memory| memory.told);
@@ -149,5 +152,6 @@ fn proof(survey: &Survey, losses: &Losses, id: &VolumeId) -> Proof {
         claims,
         presence,
         is_stale: losses.contains_key(id),
+        is_due: false,
     }
 }

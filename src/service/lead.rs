@@ -23,6 +23,7 @@ use crate::service::join;
 use crate::service::loss::Losses;
 use crate::service::reading::Reading;
 use crate::service::rebuild::{Complaint, RETRY};
+use crate::service::reconcile::{self, Pace};
 use crate::service::term::NoTerm;
 
 /// Between two looks at whether the RDS can be reached. Three of them fit into [`OUT_OF_REACH`], so
@@ -36,6 +37,7 @@ const OUT_OF_REACH: Duration = Duration::from_secs(10);
 struct Replica<'a> {
     state: &'a Arc<State>,
     reports: Reports,
+    pace: Pace,
     losses: Losses,
     /// What was read after the election, until the claims are joined to it.
     reading: Option<Reading>,
@@ -49,10 +51,12 @@ pub(super) async fn run(
     state: &Arc<State>,
     mut standing: watch::Receiver<Standing>,
     reports: Reports,
+    pace: Pace,
 ) {
     let mut replica = Replica {
         state,
         reports,
+        pace,
         losses: Losses::new(),
         reading: None,
         elected: None,
@@ -146,7 +150,9 @@ impl Replica<'_> {
             match joined.instrument(span).await {
                 Ok(mode) => self.began_to_serve(leadership, mode),
                 Err(error) => {
-                    self.state.terms.end(NoTerm::Unread(Some(error.to_string())));
+                    self.state
+                        .terms
+                        .end(NoTerm::Unread(Some(error.to_string())));
                     self.complaint.about(&error);
                     sleep(RETRY).await;
                     continue;
@@ -158,6 +164,7 @@ impl Replica<'_> {
                     warn!("the RDS restarted, or may have; nothing is served until it is read again");
                 }
                 () = self.keep_watch() => {}
+                () = reconcile::run(self.state, self.pace) => {}
             }
         }
     }
@@ -185,7 +192,9 @@ impl Replica<'_> {
             match reading.instrument(span).await {
                 Ok(reading) => return reading,
                 Err(error) => {
-                    self.state.terms.end(NoTerm::Unread(Some(error.to_string())));
+                    self.state
+                        .terms
+                        .end(NoTerm::Unread(Some(error.to_string())));
                     self.complaint.about(&error);
                     reached = self.reached(reached, Some(&error)).await;
                 }

@@ -38,6 +38,8 @@ pub(super) struct Proof {
     /// The register may be an older state of the RDS: whatever stands there that was not told is
     /// revoked, even if its node has a claim.
     pub(super) is_stale: bool,
+    /// What may be the middle of something still under way has looked so for the grace period.
+    pub(super) is_due: bool,
 }
 
 impl Proof {
@@ -76,7 +78,7 @@ impl Work {
         Ok(Proof {
             claims,
             presence,
-            is_stale: false,
+            ..Proof::default()
         })
     }
 
@@ -157,6 +159,11 @@ impl Work {
                 if proof.is_stale =>
             {
                 Need::Revoke(pair.names.clone(), Reason::Superseded)
+            }
+            (Need::Revoke(_, reason), _)
+                if !(reason.is_plain() || proof.is_due || proof.is_stale) =>
+            {
+                Need::Nothing
             }
             _ => need,
         }

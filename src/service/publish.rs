@@ -11,10 +11,10 @@ use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::leadership::BootTime;
 use crate::domain::names::{Names, NodeLabel};
 use crate::domain::publish::{self, Publish};
-use crate::service::{State, Volumes};
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work, not_found};
 use crate::service::shards::Lane;
+use crate::service::{State, Volumes};
 
 /// Steps that one call may take before it gives up on a register that changes under its hands.
 /// The longest way in order is: read, revoke a stray, grant with a lost reply, read, re-open. Twice
@@ -44,20 +44,24 @@ impl Volumes {
         let began = self.0.clock.boot();
         self.0.know(&request.node).await?;
         let id = request.id.clone().ok_or_else(|| not_found("of that id"))?;
-        self.exclusively(&id.clone(), Lane::Publish, "publish", move |state| async move {
-            state.blocked.check(&id)?;
-            let publishing = Publishing {
-                work: Work::begin(&state, &id)?,
-                label: request.label(state.cluster.is_some()),
-                request,
-                began,
-            };
-            let result = publishing.run().await;
-            publishing.work.end(result)
-        })
+        self.exclusively(
+            &id.clone(),
+            Lane::Publish,
+            "publish",
+            move |state| async move {
+                state.blocked.check(&id)?;
+                let publishing = Publishing {
+                    work: Work::begin(&state, &id)?,
+                    label: request.label(state.cluster.is_some()),
+                    request,
+                    began,
+                };
+                let result = publishing.run().await;
+                publishing.work.end(result)
+            },
+        )
         .await
     }
-
 }
 
 impl State {
@@ -75,7 +79,8 @@ impl State {
         if allowed {
             return Ok(());
         }
-        let context = format!("there is no node {node}: no CSINode lists this driver under that id");
+        let context =
+            format!("there is no node {node}: no CSINode lists this driver under that id");
         Err(Error::new(Kind::NotFound, context))
     }
 }
@@ -256,7 +261,12 @@ impl Publishing {
 
 /// A span of no length: it puts the decision into the trace, between the reads it rests on and the
 /// commands it leads to.
-pub(super) fn decision(operation: &'static str, register: &Register, told: bool, decided: &'static str) {
+pub(super) fn decision(
+    operation: &'static str,
+    register: &Register,
+    told: bool,
+    decided: &'static str,
+) {
     tracing::info_span!(
         "decision",
         operation,

@@ -52,9 +52,7 @@ async fn rebuild(state: &Arc<State>, losses: &mut Losses) -> Result<u64, Error> 
     let epoch = reading.highest.next();
     let fencing = reading.scheme.mode.as_str();
     let leadership = Arc::new(Leadership::standalone(epoch));
-    let term = state
-        .terms
-        .prepare(leadership, reading.scheme, incarnation);
+    let term = state.terms.prepare(leadership, reading.scheme, incarnation);
     for (id, loss) in losses.clone() {
         let (held, within, volume) = (Arc::clone(state), Arc::clone(&term), id.clone());
         let work = async move { loss::repair(&held, &within, &volume, &loss).await };

@@ -48,9 +48,9 @@ impl Unpublishing {
         let work = &self.work;
         // A grant that was last seen with this node is revoked without reading first; anything else
         // is not worth believing.
-        let mut register = work
-            .expectation()
-            .filter(|seen| matches!(self.decide(seen), Unpublish::Revoke(_)) && seen.pair().is_some());
+        let mut register = work.expectation().filter(|seen| {
+            matches!(self.decide(seen), Unpublish::Revoke(_)) && seen.pair().is_some()
+        });
         let mut lost = None;
         let mut revoked = false;
         for _ in 0..MAX_STEPS {
@@ -153,7 +153,9 @@ impl Unpublishing {
     fn left(&self, kept: &NodeId) -> Result<(), Error> {
         let work = &self.work;
         work.term.check()?;
-        let Some(node) = &self.node else { return Ok(()) };
+        let Some(node) = &self.node else {
+            return Ok(());
+        };
         let (volume, left, kept) = (work.id.clone(), node.clone(), kept.to_string());
         tracing::info!(volume.id = %volume, node.id = %left, "left a shared volume; it is not fenced before the last one leaves");
         work.happened(if work.state.shares.leave(&work.id, node) {
