@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::domain::claim::{Attachment, Claim, Presence, PvcRef, Survey};
+use crate::domain::claim::{Attachment, Claim, Presence, PvcRef, Survey, Watched};
 use crate::domain::error::Error;
 use crate::domain::id::{NodeId, VolumeId};
 use crate::k8s::client;
@@ -239,8 +239,8 @@ impl Cluster for KubeCluster {
         Ok(patched)
     }
 
-    fn watched(&self, volume: &VolumeId) -> Option<Vec<Claim>> {
-        self.core.mirror.claims(volume)
+    fn watched(&self, volume: &VolumeId) -> Option<Watched> {
+        self.core.mirror.watched(volume)
     }
 }
 

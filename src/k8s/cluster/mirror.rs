@@ -12,7 +12,7 @@ use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::domain::claim::{Claim, Presence, PvcRef};
+use crate::domain::claim::{Claim, Presence, PvcRef, Watched};
 use crate::domain::id::{NodeId, VolumeId};
 use crate::k8s::client::WATCH_SECONDS;
 use crate::k8s::cluster::failure::Failure;
@@ -122,6 +122,21 @@ impl Mirror {
             nodes,
             whole,
         }
+    }
+
+    /// One volume; `None` before everything was listed once.
+    pub(super) fn watched(&self, volume: &VolumeId) -> Option<Watched> {
+        let claims = self.claims(volume)?;
+        let presence = claims
+            .iter()
+            .filter_map(|claim| Some((claim.node.clone(), self.presence(&claim.node)?)))
+            .collect();
+        let is_known = !lock(&self.volumes).by_key(volume.as_str()).is_empty();
+        Some(Watched {
+            claims,
+            presence,
+            is_known,
+        })
     }
 
     /// The claims on a volume; `None` before everything was listed once. Attachments whose
