@@ -1,7 +1,8 @@
-//! The Kubernetes API behind our ports: clients with deadlines, and the Lease.
+//! The Kubernetes API behind our ports: clients with deadlines, the Lease, and events.
 
 pub mod client;
 mod error;
+pub mod events;
 mod guard;
 pub mod lease;
 mod object;
