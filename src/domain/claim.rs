@@ -80,13 +80,14 @@ pub struct Survey {
 }
 
 /// The PersistentVolumeClaim that a volume was made for: where people look for what happened to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PvcRef {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its uid, where the PersistentVolume tells it.
+    /// Its uid, where the PersistentVolume tells it. Without it `kubectl events` shows an event, and
+    /// `kubectl describe` does not.
     pub uid: Option<String>,
     /// The PersistentVolume between the two.
     pub volume_name: String,

@@ -33,6 +33,7 @@ use crate::k8s::cluster::mirror::Mirror;
 use crate::k8s::cluster::read::{Reader, by_name};
 use crate::k8s::cluster::row::{AttachmentRow, CsiNodeRow, NodeRow, REMADE, Source, VolumeRow};
 use crate::k8s::cluster::turns::Turns;
+use crate::k8s::events::PvcLookup;
 use crate::ports::Cluster;
 
 pub use self::mirror::Counts;
@@ -95,11 +96,6 @@ impl KubeCluster {
     /// Counts the changes that were watched; wakes at each.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.core.mirror.changes()
-    }
-
-    /// The PersistentVolumeClaim that a volume was made for, as last watched.
-    pub fn pvc_of(&self, volume: &VolumeId) -> Option<PvcRef> {
-        self.core.mirror.pvc_of(volume)
     }
 
     /// The machine behind a node id, as last watched: where to look, never what to do. `None` while
@@ -241,6 +237,12 @@ impl Cluster for KubeCluster {
 
     fn watched(&self, volume: &VolumeId) -> Option<Watched> {
         self.core.mirror.watched(volume)
+    }
+}
+
+impl PvcLookup for KubeCluster {
+    fn pvc_of(&self, volume: &VolumeId) -> Option<PvcRef> {
+        self.core.mirror.pvc_of(volume)
     }
 }
 
