@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::domain::claim::{Claim, Presence, Survey, Watched};
-use crate::domain::election::{Failure, LeaseView, Version};
+use crate::domain::election::{Failure, LeaseView, Tenure, Version};
 use crate::domain::error::Error;
 use crate::domain::event::Event;
 use crate::domain::file::{BackingFile, Directory};
@@ -149,6 +149,26 @@ pub trait LeaseStore: Debug + Send + Sync {
 
     /// The Lease now and after every change, perhaps late, perhaps with gaps. Goes on for ever.
     fn watch(&self) -> BoxStream<'static, Option<LeaseView>>;
+}
+
+/// What this process leaves to the next one in its pod, for the case that it crashes.
+///
+/// # Guarantees
+/// `Ok` means that a process which starts after this one has died reads what was put there. Later
+/// calls are never overtaken by earlier ones that failed.
+///
+/// # Errors
+/// `Unavailable`: what is on record is the old or the new.
+///
+/// # Cancellation
+/// As after an error.
+#[async_trait]
+pub trait Legacy: Debug + Send + Sync {
+    /// Leadership as it stands after a renewal; `None` once it has been given up.
+    async fn tenure(&self, tenure: Option<Tenure>) -> Result<(), Error>;
+
+    /// A short cut is used at this moment.
+    async fn short_cut(&self, at: BootTime) -> Result<(), Error>;
 }
 
 /// What Kubernetes says about this driver's volumes.
