@@ -158,7 +158,7 @@ mod tests {
             (&[Unpublish, Repair], "uuuuuuuuuuuuuuuuruuuuuuuuuuuuuuuur"),
             (
                 &[Unpublish, Publish, Repair],
-                "uuuupuuuupuuuupuruuupuuuupuuuupuuru",
+                "uuuupuuuupuuuupuruupuuuupuuuupuuurp",
             ),
             (&[Repair], "rrr"),
         ];
