@@ -1,5 +1,7 @@
 //! Composition root of the controller: builds the adapters, hands them to the services, supervises.
 
+mod replica;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use tracing::info;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::rds::{HostKey, RdsConfig};
+use crate::controller::replica::Replica;
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
 use crate::csi::{server, socket};
@@ -22,7 +25,8 @@ use crate::task::Supervisor;
 /// Runs the controller until `stop` is cancelled and the calls under way are answered.
 ///
 /// # Errors
-/// If the configuration cannot work here, or any part of the controller ends by itself.
+/// If the configuration cannot work here, leadership is lost, or any part of the controller ends by
+/// itself.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let Config {
         endpoint,
@@ -33,31 +37,38 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         admin: _,
         control: _,
     } = config;
-    anyhow::ensure!(
-        replica.is_none(),
-        "several replicas are not wired yet; use --standalone"
-    );
     info!(rds = %rds.address, "the RDS");
-    let clock = Arc::new(SystemClock);
-    let volumes = Volumes::new(backend(rds, clock.clone())?, clock, settings);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let backend = backend(rds, Arc::clone(&clock))?;
 
-    // The socket is there before the RDS has been read: sidecars wait for one that says that it is
-    // not ready, and end if there is none.
+    // The socket is there before anything has been read, and on every replica: sidecars wait for one
+    // that says that it is not ready, and end if there is none.
     let listener = socket::bind(&endpoint).await?;
     info!(%endpoint, driver = %driver_name, "serving CSI");
+    let replica = match replica {
+        Some(config) => Some(Replica::start(config, &driver_name, Arc::clone(&clock)).await?),
+        None => None,
+    };
+    let volumes = match &replica {
+        None => Volumes::new(backend, clock, settings),
+        Some(replica) => Volumes::in_cluster(backend, clock, settings, replica.kubernetes()),
+    };
     let ready = volumes.clone();
     let identity = Identity::new(driver_name, move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
 
     let mut tasks = Supervisor::new(stop.clone());
-    tasks.spawn("volumes", async move {
-        volumes.run().await;
-        Ok::<_, Infallible>(())
-    });
-    tasks.spawn(
-        "csi",
-        server::serve(listener, routes, stop.cancelled_owned()),
-    );
+    let drained = match replica {
+        None => {
+            tasks.spawn("volumes", async move {
+                volumes.run().await;
+                Ok::<_, Infallible>(())
+            });
+            stop
+        }
+        Some(replica) => replica.spawn(&mut tasks, &volumes, stop),
+    };
+    tasks.spawn("csi", server::serve(listener, routes, drained.cancelled_owned()));
     Ok(tasks.run().await?)
 }
 
