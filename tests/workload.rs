@@ -4,11 +4,16 @@
 #![cfg(all(unix, feature = "sim"))]
 #![allow(
     clippy::panic,
+    clippy::unwrap_used,
     reason = "a test that cannot set itself up fails by panicking"
 )]
 
 #[path = "workload/attacher.rs"]
 mod attacher;
+#[allow(
+    dead_code,
+    reason = "not every target that includes this file needs all of it"
+)]
 #[path = "support/process.rs"]
 mod process;
 #[path = "workload/rig.rs"]

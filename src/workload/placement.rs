@@ -149,7 +149,7 @@ impl Placement {
         self.create(&claims, claim).await?;
         let get = claims.get(name);
         let uid = within(&format!("read claim {name}"), get).await?.uid();
-        let made = json!({
+        let persistent = json!({
             "metadata": {"name": name},
             "spec": {
                 "capacity": {"storage": "1Gi"}, "accessModes": [access], "volumeMode": mode,
@@ -165,7 +165,8 @@ impl Placement {
                 },
             },
         });
-        self.create::<PersistentVolume>(&self.all(), made).await?;
+        self.create::<PersistentVolume>(&self.all(), persistent)
+            .await?;
         let bound = Patch::Merge(json!({"status": {"phase": "Bound"}}));
         let params = PatchParams::default();
         let call = claims.patch_status(name, &params, &bound);

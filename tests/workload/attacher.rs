@@ -121,23 +121,17 @@ async fn a_lost_driver_is_noticed_by_the_next_call_which_is_never_sent() {
 async fn a_grant_that_the_rds_lost_is_published_again() {
     let rig = Rig::comparing(OFTEN).await;
     let volume = rig.volume("pv-1").await;
+    let backup = rig.sim.snapshot();
     let name = rig.placement.attach(&volume, "node-a").await.unwrap();
-    rig.placement.attached(&name, HANG).await.unwrap();
+    let before = rig.placement.attached(&name, HANG).await.unwrap();
 
-    let line = format!(
-        "/disk set [find where slot={:?}] nvme-tcp-export=no",
-        volume.handle
-    );
-    rig.sim.world().exec("admin", &line).await;
-    rig.until("it differs, once", |counts| {
-        counts.repairs >= 1 && counts.publishes >= 2
+    assert!(rig.sim.restore(backup), "there is that backup");
+    rig.until("it is published again, and what is new is told", |counts| {
+        let disk = rig.sim.world().disk(&volume.handle).unwrap();
+        let status = rig.attachments().remove(0).status.unwrap();
+        let told = status.attachment_metadata.unwrap();
+        let is_granted = disk.exported && told["nvme_nqn"] == disk.subsystem_nqn;
+        counts.repairs >= 1 && is_granted && told != before
     })
     .await;
-    let told = rig.placement.attached(&name, HANG).await.unwrap();
-    let disk = rig.sim.world().disk(&volume.handle).unwrap();
-    assert!(disk.exported, "{disk:?}");
-    assert!(
-        told.values().any(|value| *value == disk.subsystem_nqn),
-        "{told:?}"
-    );
 }

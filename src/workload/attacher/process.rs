@@ -182,10 +182,9 @@ fn follow(client: &Client, handler: &Arc<Handler>, inbox: &Inbox) -> JoinSet<()>
             Some(_) => {}
             // It may have been the last one of its volume.
             None => {
-                let volume = before.and_then(volume_name);
-                volume.into_iter().for_each(|name| {
+                if let Some(name) = before.and_then(volume_name) {
                     into.add(Key::Volume(name.to_owned()));
-                });
+                }
             }
         };
     let cache = handler.attachments.clone();
