@@ -6,8 +6,10 @@
 
 pub mod attacher;
 mod cache;
+pub mod cluster;
 mod objects;
 pub mod placement;
 pub mod provisioner;
+pub mod way;
 
 pub use self::objects::{attachment_name, finalizer_name};

@@ -5,11 +5,14 @@
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test that cannot set itself up fails by panicking"
 )]
 
 #[path = "workload/attacher.rs"]
 mod attacher;
+#[path = "workload/cluster.rs"]
+mod cluster;
 #[allow(
     dead_code,
     reason = "not every target that includes this file needs all of it"
