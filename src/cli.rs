@@ -112,6 +112,18 @@ pub struct ControllerArgs {
     #[arg(long, env = "RDS_CSI_UNSAFE_REVOKE_SETTLE", hide = true)]
     pub unsafe_revoke_settle: bool,
 
+    /// Where health, status and metrics are served over HTTP, as address:port [default: nowhere]
+    #[arg(long, env = "RDS_CSI_METRICS_ADDRESS", value_name = "ADDRESS")]
+    pub metrics_address: Option<std::net::SocketAddr>,
+
+    /// Unix socket for status, explain and drain on this machine [default: control.sock beside --endpoint]
+    #[arg(long, env = "RDS_CSI_CONTROL_SOCKET", value_name = "PATH")]
+    pub control_socket: Option<PathBuf>,
+
+    /// Shards among which volumes are divided, 1 to 16
+    #[arg(long, env = "RDS_CSI_SHARDS", value_name = "N", default_value_t = 16)]
+    pub shards: u8,
+
     /// A node that may attach volumes, repeatable; any other does not exist [default: every node]
     #[arg(
         long,
@@ -121,9 +133,83 @@ pub struct ControllerArgs {
     )]
     pub allowed_node: Vec<String>,
 
+    /// The other replicas
+    #[command(flatten)]
+    pub replica: ReplicaArgs,
+
     /// The RDS. Last, as its help heading would be taken for that of all that follows
     #[command(flatten)]
     pub rds: RdsArgs,
+}
+
+/// How one controller of several finds the others; nothing of it is used with --standalone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct ReplicaArgs {
+    /// How to reach the Kubernetes API [default: as a pod does]
+    #[arg(long, env = "RDS_CSI_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Namespace of the Lease [default: that of the kubeconfig or the pod]
+    #[arg(
+        long,
+        env = "RDS_CSI_LEADER_ELECTION_NAMESPACE",
+        value_name = "NAMESPACE"
+    )]
+    pub leader_election_namespace: Option<String>,
+
+    /// Name of the Lease [default: the name of the driver and "-controller"]
+    #[arg(long, env = "RDS_CSI_LEADER_ELECTION_LEASE", value_name = "NAME")]
+    pub leader_election_lease: Option<String>,
+
+    /// Set of times: default (10s, 6s, 2s) or conservative (15s, 10s, 2s), for a slow API server
+    #[arg(long, env = "RDS_CSI_LEADER_ELECTION_PROFILE", value_name = "PROFILE", value_enum, default_value_t = Profile::Default)]
+    pub leader_election_profile: Profile,
+
+    /// How long the Lease must stand still before another replica takes it [default: the profile's]
+    #[arg(long, env = "RDS_CSI_LEADER_ELECTION_LEASE_DURATION", value_name = "DURATION", value_parser = duration::parse)]
+    pub leader_election_lease_duration: Option<Duration>,
+
+    /// How long after its last renewal a leader stops [default: the profile's]
+    #[arg(long, env = "RDS_CSI_LEADER_ELECTION_RENEW_DEADLINE", value_name = "DURATION", value_parser = duration::parse)]
+    pub leader_election_renew_deadline: Option<Duration>,
+
+    /// Between two renewals [default: the profile's]
+    #[arg(long, env = "RDS_CSI_LEADER_ELECTION_RETRY_PERIOD", value_name = "DURATION", value_parser = duration::parse)]
+    pub leader_election_retry_period: Option<Duration>,
+
+    /// Accept a lease that is too short for a real API server; for tests
+    #[arg(long, env = "RDS_CSI_UNSAFE_LEASE_DURATION", hide = true)]
+    pub unsafe_lease_duration: bool,
+
+    /// Name of this pod, from the downward API
+    #[arg(long, env = "RDS_CSI_POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
+
+    /// UID of this pod, from the downward API
+    #[arg(long, env = "RDS_CSI_POD_UID", value_name = "UID")]
+    pub pod_uid: Option<String>,
+
+    /// A file in an emptyDir of its own: a process that crashed leads again at once if it was locked here
+    #[arg(long, env = "RDS_CSI_LOCK_FILE", value_name = "FILE")]
+    pub lock_file: Option<PathBuf>,
+
+    /// Between two reconcile passes of a shard
+    #[arg(long, env = "RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", value_name = "DURATION", default_value = "1m", value_parser = duration::parse)]
+    pub attachment_reconcile_interval: Duration,
+
+    /// How long a grant must have been without a VolumeAttachment, or its node without a Node object, before it is revoked
+    #[arg(long, env = "RDS_CSI_ATTACHMENT_GRACE_PERIOD", value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub attachment_grace_period: Duration,
+}
+
+/// Times of the election that fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// 10 s lease, 6 s deadline, 2 s between renewals
+    Default,
+    /// 15 s lease, 10 s deadline, 2 s between renewals
+    Conservative,
 }
 
 /// `rds-csi demo`.

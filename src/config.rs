@@ -1,16 +1,20 @@
 //! The configuration, as meant: everything checked, nothing contradictory, defaults filled in.
 
 pub mod rds;
+pub mod replica;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{ControllerArgs, DRIVER_NAME};
 
 use crate::config::rds::RdsConfig;
+use crate::config::replica::ReplicaConfig;
 use crate::csi::server::DRAIN_LIMIT;
 use crate::csi::socket::Endpoint;
 use crate::domain::id::NodeId;
+use crate::domain::shard::ShardCount;
 use crate::service::Settings;
 
 /// CSI section "GetPluginInfo": at most 63 characters.
@@ -18,6 +22,9 @@ const MAX_DRIVER_NAME: usize = 63;
 /// The Linux NVMe target has ended every session 0.3 s after an export was switched off, and that
 /// is the target that RouterOS builds on: less would let a node in before another one is out.
 const MIN_REVOKE_SETTLE: Duration = Duration::from_millis(300);
+
+/// The control socket's name in the directory of the CSI socket.
+const CONTROL: &str = "control.sock";
 
 /// The configuration of the controller.
 #[derive(Debug)]
@@ -30,6 +37,12 @@ pub struct Config {
     pub rds: RdsConfig,
     /// What the services are told.
     pub volumes: Settings,
+    /// How this replica finds the others; `None` for the only controller of its RDS.
+    pub replica: Option<ReplicaConfig>,
+    /// Where health, status and metrics are served.
+    pub admin: Option<SocketAddr>,
+    /// Where people on this machine ask and drain.
+    pub control: PathBuf,
 }
 
 /// A flag (or its environment variable) that cannot be used as it is.
@@ -59,20 +72,28 @@ impl TryFrom<ControllerArgs> for Config {
             revoke_settle,
             unsafe_revoke_settle,
             allowed_node,
+            metrics_address,
+            control_socket,
+            replica,
+            shards,
         } = args;
-        if !standalone {
-            return Err(invalid(
-                "standalone",
-                "required, as the controller for Kubernetes, with leader election, is not part of this release yet",
-            ));
-        }
         check_driver_name(&driver_name)?;
         let rds = RdsConfig::try_from(rds)?;
         check_revoke_settle(revoke_settle, unsafe_revoke_settle)?;
         check_drain(rds.command_timeout, revoke_settle)?;
         let endpoint = endpoint.unwrap_or_else(|| default_endpoint(&driver_name));
+        let endpoint: Endpoint = parsed("endpoint", &endpoint)?;
+        let control = control_socket.unwrap_or_else(|| endpoint.path().with_file_name(CONTROL));
+        let replica = if standalone {
+            None
+        } else {
+            Some(ReplicaConfig::read(replica, &driver_name)?)
+        };
         Ok(Self {
-            endpoint: parsed("endpoint", &endpoint)?,
+            endpoint,
+            replica,
+            admin: metrics_address,
+            control,
             volumes: Settings {
                 cluster: parsed("cluster-id", &cluster_id)?,
                 base: parsed("rds-volume-base-path", &rds_volume_base_path)?,
@@ -80,6 +101,8 @@ impl TryFrom<ControllerArgs> for Config {
                 rds_address: rds.address.clone(),
                 revoke_settle,
                 allowed_nodes: allowed_nodes(&allowed_node)?,
+                shards: ShardCount::new(shards)
+                    .map_err(|error| invalid("shards", error.to_string()))?,
             },
             driver_name,
             rds,

@@ -29,7 +29,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         driver_name,
         rds,
         volumes: settings,
+        replica,
+        admin: _,
+        control: _,
     } = config;
+    anyhow::ensure!(
+        replica.is_none(),
+        "several replicas are not wired yet; use --standalone"
+    );
     info!(rds = %rds.address, "the RDS");
     let clock = Arc::new(SystemClock);
     let volumes = Volumes::new(backend(rds, clock.clone())?, clock, settings);

@@ -1,7 +1,10 @@
-//! The Kubernetes API behind our ports: clients with deadlines, and the Lease.
+//! The Kubernetes API behind our ports: clients with deadlines, the Lease, what Kubernetes says
+//! about our volumes, and events.
 
 pub mod client;
+pub mod cluster;
 mod error;
+pub mod events;
 mod guard;
 pub mod lease;
 mod object;

@@ -10,6 +10,7 @@ pub mod csi;
 pub mod demo;
 pub mod domain;
 pub mod k8s;
+pub mod lockfile;
 pub mod ports;
 pub mod proto;
 pub mod rds;

@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::domain::claim::{Claim, Presence, Survey};
-use crate::domain::election::{Failure, LeaseView, Version};
+use crate::domain::claim::{Claim, Presence, Survey, Watched};
+use crate::domain::election::{Failure, LeaseView, Tenure, Version};
 use crate::domain::error::Error;
 use crate::domain::event::Event;
 use crate::domain::file::{BackingFile, Directory};
@@ -47,6 +47,13 @@ pub trait Backend: Debug + Send + Sync {
     /// Shows every disk entry whose slot is the id of a volume, in order of id, one page of the
     /// device after the other: all of them at once would be megabytes.
     async fn list(&self, show: &mut (dyn FnMut(Entry) + Send)) -> Result<(), Error>;
+
+    /// As [`Backend::list`], of the volumes whose ids begin with `csi-` and this hex digit.
+    async fn list_part(
+        &self,
+        digit: char,
+        show: &mut (dyn FnMut(Entry) + Send),
+    ) -> Result<(), Error>;
 
     /// Adds the entry unless its slot is taken.
     async fn create(&self, permit: Permit, new: &NewVolume) -> Result<Option<Entry>, Error>;
@@ -144,6 +151,26 @@ pub trait LeaseStore: Debug + Send + Sync {
     fn watch(&self) -> BoxStream<'static, Option<LeaseView>>;
 }
 
+/// What this process leaves to the next one in its pod, for the case that it crashes.
+///
+/// # Guarantees
+/// `Ok` means that a process which starts after this one has died reads what was put there. Later
+/// calls are never overtaken by earlier ones that failed.
+///
+/// # Errors
+/// `Unavailable`: what is on record is the old or the new.
+///
+/// # Cancellation
+/// As after an error.
+#[async_trait]
+pub trait Legacy: Debug + Send + Sync {
+    /// Leadership as it stands after a renewal; `None` once it has been given up.
+    async fn tenure(&self, tenure: Option<Tenure>) -> Result<(), Error>;
+
+    /// A short cut is used at this moment.
+    async fn short_cut(&self, at: BootTime) -> Result<(), Error>;
+}
+
 /// What Kubernetes says about this driver's volumes.
 ///
 /// # Guarantees
@@ -179,9 +206,9 @@ pub trait Cluster: Debug + Send + Sync {
     /// or says that one was sent already: then none may be sent.
     async fn record_remake(&self, claim: &Claim, subsystem: &str) -> Result<bool, Error>;
 
-    /// The claims on one volume as they were last watched, perhaps long ago: where to look, never
-    /// what to do. `None` while nothing has been watched yet.
-    fn watched(&self, volume: &VolumeId) -> Option<Vec<Claim>>;
+    /// One volume as it was last watched, perhaps long ago: where to look, never what to do. `None`
+    /// while nothing has been watched yet.
+    fn watched(&self, volume: &VolumeId) -> Option<Watched>;
 }
 
 /// Where people read what happened.

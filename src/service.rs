@@ -4,29 +4,51 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Instrument;
+use tokio::sync::watch;
+use tracing::{Instrument, Span};
 
+use crate::domain::election::Standing;
 use crate::domain::error::Error;
+use crate::domain::event::{Event, What};
 use crate::domain::file::Directory;
 use crate::domain::id::{ClusterId, NodeId, VolumeId};
-use crate::ports::{Backend, Clock};
-use crate::service::inflight::Inflight;
+use crate::domain::leadership::Epoch;
+use crate::domain::shard::ShardCount;
+use crate::ports::{Backend, Clock, Cluster, Events};
+use crate::service::blocked::Blocked;
+use crate::service::drift::Drift;
+use crate::service::election::Reports;
 use crate::service::ledger::Ledger;
-use crate::service::term::Terms;
+use crate::service::shards::{Lane, Shards};
+use crate::service::shares::Shares;
+use crate::service::term::{NoTerm, Terms};
 
+mod blocked;
+mod drift;
 pub mod election;
-mod inflight;
 mod inspect;
+mod join;
+mod lead;
 mod ledger;
+mod loss;
+mod mend;
 mod provision;
 mod publish;
+mod reading;
 mod rebuild;
+mod reconcile;
 mod registers;
+mod shards;
+mod shares;
 mod term;
+mod unpublish;
 
+pub use drift::{Finding, Orphan};
 pub use inspect::{Page, Room, Status};
 pub use provision::{CreateVolume, Created};
 pub use publish::PublishVolume;
+pub use reconcile::Pace;
+pub use shards::Load;
 
 /// What the services are told by configuration.
 #[derive(Debug, Clone)]
@@ -44,6 +66,17 @@ pub struct Settings {
     pub revoke_settle: Duration,
     /// If given, any other node does not exist.
     pub allowed_nodes: Option<Vec<NodeId>>,
+    /// Among how many shards the volumes are divided.
+    pub shards: ShardCount,
+}
+
+/// The Kubernetes side of one replica.
+#[derive(Debug, Clone)]
+pub struct Kubernetes {
+    /// What VolumeAttachments say.
+    pub cluster: Arc<dyn Cluster>,
+    /// Where people are told what happened.
+    pub events: Arc<dyn Events>,
 }
 
 /// The use-cases of the controller. Clones share one state.
@@ -55,32 +88,95 @@ struct State {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
     settings: Settings,
+    /// What VolumeAttachments say; nothing in a standalone controller.
+    cluster: Option<Arc<dyn Cluster>>,
+    /// Where people are told; nowhere in a standalone controller.
+    events: Option<Arc<dyn Events>>,
     terms: Terms,
     ledger: Ledger,
-    inflight: Inflight,
+    blocked: Blocked,
+    shares: Shares,
+    drift: Drift,
+    shards: Shards,
 }
 
 impl Volumes {
-    /// Builds the services; they answer UNAVAILABLE until [`Volumes::run`] has read the RDS once.
+    /// The services of a standalone controller; they answer UNAVAILABLE until [`Volumes::run`] has
+    /// read the RDS once.
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self::with(backend, clock, settings, None)
+    }
+
+    /// The services of one replica of several; they answer UNAVAILABLE until [`Volumes::lead`] has
+    /// been elected and has read both sides.
+    pub fn in_cluster(
+        backend: Arc<dyn Backend>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        kubernetes: Kubernetes,
+    ) -> Self {
+        Self::with(backend, clock, settings, Some(kubernetes))
+    }
+
+    fn with(
+        backend: Arc<dyn Backend>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        kubernetes: Option<Kubernetes>,
+    ) -> Self {
+        let (cluster, events) = kubernetes
+            .map(|Kubernetes { cluster, events }| (cluster, events))
+            .unzip();
         Self(Arc::new(State {
             terms: Terms::new(Arc::clone(&backend), Arc::clone(&clock)),
             backend,
             clock,
-            settings,
+            cluster,
+            events,
             ledger: Ledger::default(),
-            inflight: Inflight::default(),
+            blocked: Blocked::default(),
+            shares: Shares::default(),
+            drift: Drift::default(),
+            shards: Shards::new(settings.shards),
+            settings,
         }))
     }
 
-    /// Reads the RDS at start and after every restart of it. Never ends by itself.
+    /// A standalone controller: reads the RDS at start and after every restart of it. Never ends by
+    /// itself.
     pub async fn run(&self) {
         rebuild::run(&self.0).await;
+    }
+
+    /// One replica of several: follows, takes over when elected, serves while it leads. Never ends by
+    /// itself.
+    pub async fn lead(&self, standing: watch::Receiver<Standing>, reports: Reports, pace: Pace) {
+        lead::run(&self.0, standing, reports, pace).await;
+    }
+
+    /// No call is served any more, for good: the first step of an orderly end.
+    pub fn stop(&self) {
+        self.0.terms.end(NoTerm::Stopping);
     }
 
     /// Whether calls are served now: the answer to Probe.
     pub fn ready(&self) -> bool {
         self.0.terms.current().is_ok()
+    }
+
+    /// What there is to do in each shard of the volumes.
+    pub fn load(&self) -> Vec<Load> {
+        self.0.shards.load()
+    }
+
+    /// Leadership is lost, as `why` says: nothing goes on, and every caller is told so at once.
+    pub fn cut(&self, why: &str) {
+        self.0.shards.cut(why);
+    }
+
+    /// Takes no more calls and waits until none is under way. One may hang: give it a deadline.
+    pub async fn drain(&self) {
+        self.0.shards.drain().await;
     }
 
     /// Runs one operation on one volume after those that asked before it.
@@ -90,6 +186,7 @@ impl Volumes {
     async fn exclusively<T, F>(
         &self,
         id: &VolumeId,
+        lane: Lane,
         operation: &'static str,
         work: impl FnOnce(Arc<State>) -> F,
     ) -> Result<T, Error>
@@ -97,27 +194,31 @@ impl Volumes {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let turn = self
-            .0
-            .inflight
-            .enter(id, operation)
-            .instrument(tracing::info_span!("volume.wait", volume.id = %id))
-            .await?;
+        let (state, volume, caller) = (Arc::clone(&self.0), id.clone(), Span::current());
         let work = work(Arc::clone(&self.0));
-        let carried = tokio::spawn(
-            async move {
-                let _turn = turn;
-                work.await
-            }
-            .instrument(tracing::info_span!(
+        let carried = async move {
+            let span = tracing::info_span!(
+                parent: &caller,
                 "volume.operation",
                 operation,
-                volume.id = %id,
-                lease.epoch = ?self.0.terms.current().map(|term| term.epoch()).ok(),
-            )),
-        );
-        carried.await.unwrap_or_else(|failure| {
-            Err(Error::bug(format!("{operation} of {id} broke off")).because(failure))
-        })
+                volume.id = %volume,
+                shard = state.shards.shard(&volume).index(),
+                lease.epoch = ?state.terms.current().map(|term| term.epoch()).ok(),
+            );
+            drop(state);
+            work.instrument(span).await
+        };
+        self.0.shards.run(id, lane, operation, carried).await
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Tells people, if there is anywhere to tell them.
+    fn tell(&self, epoch: Epoch, what: What) {
+        if let Some(events) = &self.events {
+            events.post(Event { epoch, what });
+        }
     }
 }

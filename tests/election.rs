@@ -13,5 +13,6 @@ mod election {
     mod hands;
     mod lease;
     mod record;
+    mod same_pod;
     mod trouble;
 }

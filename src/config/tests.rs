@@ -40,7 +40,13 @@ fn the_least_configuration_has_the_documented_defaults() {
         driver_name,
         rds,
         volumes,
+        replica,
+        admin,
+        control,
     } = config(&[]).unwrap();
+    assert!(replica.is_none() && admin.is_none());
+    let beside = "/var/lib/kubelet/plugins/rds.csi.srvlab.io/control.sock";
+    assert_eq!(control.to_str(), Some(beside));
     let socket = "/var/lib/kubelet/plugins/rds.csi.srvlab.io/csi.sock";
     assert_eq!(endpoint.path().to_str(), Some(socket));
     assert_eq!(driver_name, "rds.csi.srvlab.io");
@@ -67,7 +73,7 @@ fn the_socket_follows_the_name_of_the_driver() {
 fn what_cannot_work_is_refused_by_the_name_of_its_flag() {
     let long = format!("--driver-name={}", "a".repeat(64));
     let rows: [(&[&str], &str, &str); 24] = [
-        (&["!--standalone"], "standalone", "not part of this release"),
+        (&["!--standalone"], "pod-name", "fieldRef"),
         (&["--endpoint=tcp://0.0.0.0:1"], "endpoint", "tcp"),
         (&["--endpoint="], "endpoint", "missing"),
         (&["--driver-name=RDS"], "driver-name", "lower-case"),

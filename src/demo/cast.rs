@@ -17,6 +17,7 @@ use crate::config::rds::{HostKey, RdsConfig};
 use crate::controller;
 use crate::csi::server::DRAIN_LIMIT;
 use crate::demo::client::Csi;
+use crate::domain::shard::ShardCount;
 use crate::service::Settings;
 use crate::sim::handle::{Sim, SimConfig};
 use crate::sim::initiator::{Kernel, MachineConfig};
@@ -111,6 +112,7 @@ fn config(sim: &Sim, socket: &Path, password_file: PathBuf) -> anyhow::Result<Co
         nvme_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         revoke_settle: REVOKE_SETTLE,
         allowed_nodes: None,
+        shards: ShardCount::default(),
     };
     let rds = RdsConfig {
         address: rds.ip().to_string(),
@@ -129,6 +131,9 @@ fn config(sim: &Sim, socket: &Path, password_file: PathBuf) -> anyhow::Result<Co
         driver_name: DRIVER.to_owned(),
         rds,
         volumes: settings,
+        replica: None,
+        admin: None,
+        control: socket.with_file_name("control.sock"),
     })
 }
 

@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 
-use crate::domain::id::{NodeId, VolumeId};
+use sha2::{Digest, Sha256};
+
+use crate::domain::id::{NodeId, VolumeId, hex};
 use crate::domain::names::Names;
 
 /// One VolumeAttachment of this driver, reduced to what decisions rest on.
@@ -72,6 +74,57 @@ pub struct Survey {
     pub presence: HashMap<NodeId, Presence>,
     /// Volumes with a row that could not be resolved, and why. They are not served; others are.
     pub blocked: HashMap<VolumeId, String>,
+    /// Names of attachments of this driver that belong to no volume that could be found: their
+    /// PersistentVolume is gone, and no volume on the RDS gives them their name.
+    pub unresolved: Vec<String>,
+}
+
+/// The PersistentVolumeClaim that a volume was made for: where people look for what happened to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PvcRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid, where the PersistentVolume tells it. Without it `kubectl events` shows an event, and
+    /// `kubectl describe` does not.
+    pub uid: Option<String>,
+    /// The PersistentVolume between the two.
+    pub volume_name: String,
+}
+
+// === impl Attachment ===
+
+impl Attachment {
+    /// The name that Kubernetes gives the attachment of a volume to a node (kube-controller-manager,
+    /// `getAttachmentName`): nothing separates the three texts.
+    pub fn name_of(volume: &VolumeId, driver: &str, node_name: &str) -> String {
+        let digest = Sha256::new_with_prefix(volume.as_str().as_bytes())
+            .chain_update(driver.as_bytes())
+            .chain_update(node_name.as_bytes())
+            .finalize();
+        format!("csi-{}", hex(&digest))
+    }
+}
+
+/// One volume, as Kubernetes was last seen to have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// The claims on it.
+    pub claims: Vec<Claim>,
+    /// The machines behind them.
+    pub presence: HashMap<NodeId, Presence>,
+    /// Whether a PersistentVolume has it for its handle.
+    pub is_known: bool,
+}
+
+// === impl Claim ===
+
+impl Claim {
+    /// Whether its node was told names and may be using the volume under them.
+    pub fn is_in_use(&self) -> bool {
+        self.wish == Wish::Attach && self.attached && self.told.is_some()
+    }
 }
 
 // === impl Wish ===
@@ -110,6 +163,15 @@ impl Survey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attachment_has_the_name_that_sha256sum_gives_it() {
+        let volume = "csi-0123456789abcdef0123456789ab".parse().unwrap();
+        assert_eq!(
+            Attachment::name_of(&volume, "rds.csi.srvlab.io", "node-1"),
+            "csi-ab3f2b31f15367556d0411ab9f94076655fdd63183de0baab9afd06e5f16c875"
+        );
+    }
 
     #[test]
     fn an_attachment_asks_until_external_attacher_has_let_go_of_it() {

@@ -5,10 +5,12 @@
 //! one state of it stand still for the longer `lease`, and only by a write that fails if that state
 //! has changed. What it saw was written after the old leader sent it, so the old right has ended
 //! first, if only both clocks run at about the same rate. No machine's time of day is ever read.
-//! The two short cuts, release and offer, are marks that a leader writes after it has fenced itself.
+//! Two short cuts, release and offer, are marks that a leader writes after it has fenced itself. The
+//! third is for the successor of a crashed process; `predecessor` says why it is sound.
 
 mod follower;
 mod leader;
+mod predecessor;
 mod standing;
 mod timing;
 mod view;
@@ -22,8 +24,9 @@ use std::time::Duration;
 
 use crate::domain::leadership::{BootTime, Epoch};
 
-use follower::Watching;
+use follower::{Grounds, Watching};
 use leader::Holding;
+pub use predecessor::{BootId, NoShortCut, PodRecord, Predecessor, ShortCutRules, Tenure};
 pub use standing::{End, Loss, Standing};
 pub use timing::Timing;
 pub use view::{Failure, Hold, HolderId, LeaseView, Version};
@@ -38,6 +41,8 @@ pub struct Election {
     me: HolderId,
     timing: Timing,
     rds: Option<Reading>,
+    /// Until the short cut is used, once.
+    predecessor: Option<Predecessor>,
     state: State,
 }
 
@@ -69,7 +74,7 @@ pub enum Event {
     Seen(Result<Option<LeaseView>, Failure>),
     /// The watch showed the Lease, possibly late.
     Watched(Option<LeaseView>),
-    /// The answer to [`Intent::TryAcquire`] or [`Intent::Renew`].
+    /// The answer to [`Intent::TryAcquire`], [`Intent::Succeed`] or [`Intent::Renew`].
     Written {
         /// When the call began, before anything was sent.
         sent: BootTime,
@@ -108,6 +113,14 @@ pub enum Intent {
         /// The term to be.
         epoch: Epoch,
     },
+    /// As `TryAcquire`, of the Lease of our dead predecessor. That a short cut is used goes on the
+    /// pod's record first; if it cannot, nothing is sent.
+    Succeed {
+        /// The version that must not have changed.
+        expecting: Version,
+        /// The term to be.
+        epoch: Epoch,
+    },
     /// Renew it if it is ours; create it as ours if it is gone.
     Renew {
         /// The epoch to have on record.
@@ -135,8 +148,16 @@ impl Election {
             me,
             timing,
             rds: None,
+            predecessor: None,
             state: State::Follower(Watching::default()),
         }
+    }
+
+    /// The same candidate, which may take the Lease of this dead process at once.
+    #[must_use]
+    pub fn with_predecessor(mut self, predecessor: Option<Predecessor>) -> Self {
+        self.predecessor = predecessor;
+        self
     }
 
     /// What this replica is.
@@ -155,6 +176,17 @@ impl Election {
     pub fn deadline(&self) -> Option<BootTime> {
         match &self.state {
             State::Leader(holding) => Some(holding.held_until()),
+            State::Follower(_)
+            | State::Candidate { .. }
+            | State::Leaving { .. }
+            | State::Ended(_) => None,
+        }
+    }
+
+    /// What to put on the pod's record before the next intent is carried out.
+    pub fn tenure(&self) -> Option<Tenure> {
+        match &self.state {
+            State::Leader(holding) => holding.tenure(&self.me),
             State::Follower(_)
             | State::Candidate { .. }
             | State::Leaving { .. }
@@ -184,14 +216,19 @@ impl Election {
     /// What to do at `now`.
     pub fn intent(&mut self, now: BootTime) -> Intent {
         self.expire(now);
-        let may_take_offer = self
-            .rds
-            .is_some_and(|reading| now < reading.sent.after(RDS_FRESH));
         match &mut self.state {
             State::Follower(watching) => {
-                let highest = self.rds.map_or(Epoch::ZERO, |reading| reading.highest);
-                let intent = watching.intent(&self.me, &self.timing, now, may_take_offer, highest);
-                if let Intent::TryAcquire { epoch, .. } = &intent {
+                let rds = self.rds.as_ref();
+                let grounds = Grounds {
+                    rds_is_fresh: rds.is_some_and(|reading| now < reading.sent.after(RDS_FRESH)),
+                    highest_on_the_rds: rds.map_or(Epoch::ZERO, |reading| reading.highest),
+                    predecessor: self.predecessor.as_ref(),
+                };
+                let intent = watching.intent(&self.me, &self.timing, now, &grounds);
+                if let Intent::Succeed { .. } = &intent {
+                    self.predecessor = None;
+                }
+                if let Intent::TryAcquire { epoch, .. } | Intent::Succeed { epoch, .. } = &intent {
                     self.state = State::Candidate {
                         watching: std::mem::take(watching),
                         epoch: *epoch,
@@ -257,7 +294,7 @@ impl Election {
         };
         match result {
             Ok(()) | Err(Failure::NotHeld(_)) => self.state = State::Ended(End::Stopped),
-            Err(Failure::Conflict | Failure::Call(_)) => {
+            Err(Failure::Conflict | Failure::Withheld(_) | Failure::Call(_)) => {
                 *retry_at = now.after(self.timing.pause());
             }
         }

@@ -88,13 +88,17 @@ pub enum Register {
 impl Scheme {
     /// A pair that nobody has seen yet, for `node`.
     pub fn fresh_pair(&self, slot: &VolumeId, node: &NodeId, fixed: &Names, tail: Tail) -> Pair {
-        let label = NodeLabel::of(node);
-        let names = self.write(slot, &Holder::Node(label.clone()), fixed, tail);
-        Pair {
-            names,
-            node: label,
-            tail,
-        }
+        self.pair_for(slot, NodeLabel::of(node), fixed, tail)
+    }
+
+    /// A pair that nobody has seen yet, for all nodes that share a volume.
+    pub fn shared_pair(&self, slot: &VolumeId, fixed: &Names, tail: Tail) -> Pair {
+        self.pair_for(slot, NodeLabel::shared(), fixed, tail)
+    }
+
+    fn pair_for(&self, slot: &VolumeId, node: NodeLabel, fixed: &Names, tail: Tail) -> Pair {
+        let names = self.write(slot, &Holder::Node(node.clone()), fixed, tail);
+        Pair { names, node, tail }
     }
 
     /// Names for a volume that nobody may connect to.
@@ -179,6 +183,17 @@ impl Scheme {
 
     /// The highest epoch in `names`, so that a new term is above every one that left its mark.
     pub fn epoch_in(&self, slot: &VolumeId, names: &Names) -> Epoch {
+        let epochs = self.tails(slot, names).map(|tail| tail.epoch);
+        epochs.max().unwrap_or(Epoch::ZERO)
+    }
+
+    /// When `names` were written, in seconds since 1970 by the clock of a controller.
+    pub fn written(&self, slot: &VolumeId, names: &Names) -> Option<u64> {
+        self.tails(slot, names).map(|tail| tail.unix_seconds).max()
+    }
+
+    /// What makes each of `names` fresh, in whichever mode they were written.
+    fn tails(&self, slot: &VolumeId, names: &Names) -> impl Iterator<Item = Tail> {
         let subsystem = names.subsystem.as_deref().unwrap_or_default();
         let host = names.host.as_deref().unwrap_or_default();
         [
@@ -188,11 +203,9 @@ impl Scheme {
         ]
         .into_iter()
         .filter_map(|reading| match reading {
-            Reading::Ours { tail, .. } => Some(tail.epoch),
+            Reading::Ours { tail, .. } => Some(tail),
             Reading::OtherCluster | Reading::Unreadable => None,
         })
-        .max()
-        .unwrap_or(Epoch::ZERO)
     }
 }
 

@@ -21,6 +21,8 @@ pub const SUBSYSTEM_STEM: &str = "nqn.2000-02.com.mikrotik:";
 pub const HOST_STEM: &str = "nqn.2026-11.io.srvlab.csi.rds:";
 /// Where a holder's name would stand, a free volume has this word.
 const FREE: &str = "free";
+/// Where a holder's name would stand, a volume that several nodes share has this word.
+const SHARED: &str = "shared";
 /// A node name up to this long is written as it is: stem 30 + tag 9 + node 80 + tail 49 = 168, well
 /// under the 223 bytes an NQN may have.
 const LABEL_MAX: usize = 80;
@@ -49,8 +51,8 @@ pub struct Tail {
     pub random: u64,
 }
 
-/// A node as it is written in a name: its id, or for a long id (and one that reads `free`) a
-/// prefix and a hash.
+/// A node as it is written in a name: its id, or for a long id (and one that reads `free` or
+/// `shared`) a prefix and a hash. Or all nodes that share a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NodeLabel(String);
 
@@ -123,7 +125,7 @@ impl NodeLabel {
     /// How `node` is written.
     pub fn of(node: &NodeId) -> Self {
         let id = node.as_str();
-        if id.len() <= LABEL_MAX && id != FREE {
+        if id.len() <= LABEL_MAX && id != FREE && id != SHARED {
             return Self(id.to_owned());
         }
         let kept: String = id.chars().take(LABEL_MAX - LABEL_HASH - 1).collect();
@@ -132,6 +134,16 @@ impl NodeLabel {
             .take(LABEL_HASH)
             .collect();
         Self(format!("{kept}.{hash}"))
+    }
+
+    /// What stands for the holders of a shared volume: who they are, VolumeAttachments say.
+    pub fn shared() -> Self {
+        Self(SHARED.to_owned())
+    }
+
+    /// Whether it stands for all that share a volume.
+    pub fn is_shared(&self) -> bool {
+        self.0 == SHARED
     }
 
     /// The text in names.

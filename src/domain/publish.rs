@@ -28,6 +28,8 @@ pub enum Unpublish {
     Nothing,
     /// Cut and free these names; done when the entry reads back free.
     Revoke(Names),
+    /// The node is one of those that share this pair: it goes when the last of them has left.
+    LeaveShare(Pair),
     /// Exported under names that nobody can resolve: whether the node is out cannot be proved.
     Unprovable(Foreign),
 }
@@ -52,6 +54,7 @@ impl Unpublish {
         match self {
             Self::Nothing => "nothing",
             Self::Revoke(_) => "revoke",
+            Self::LeaveShare(_) => "leave-share",
             Self::Unprovable(_) => "unprovable",
         }
     }
@@ -81,6 +84,7 @@ pub fn publish(register: &Register, node: &NodeLabel, told: bool) -> Publish {
 pub fn unpublish(register: &Register, node: Option<&NodeLabel>) -> Unpublish {
     match register {
         Register::Granted(pair) | Register::Prepared(pair) => match node {
+            Some(_) if pair.node.is_shared() => Unpublish::LeaveShare(pair.clone()),
             Some(node) if node != &pair.node => Unpublish::Nothing,
             Some(_) | None => Unpublish::Revoke(pair.names.clone()),
         },
@@ -198,6 +202,7 @@ mod tests {
     #[test]
     fn unpublish_changes_only_the_grant_of_the_node_it_names() {
         let (a, b) = (pair("a"), pair("b"));
+        let shared = scheme().shared_pair(&slot(), &free(), TAIL);
         let revoke = |pair: &Pair| Unpublish::Revoke(pair.names.clone());
         let one = Some(label("a"));
         let rows = [
@@ -215,6 +220,12 @@ mod tests {
                 Unpublish::Nothing,
             ),
             (Register::Granted(b.clone()), None, revoke(&b)),
+            (
+                Register::Granted(shared.clone()),
+                one.clone(),
+                Unpublish::LeaveShare(shared.clone()),
+            ),
+            (Register::Granted(shared.clone()), None, revoke(&shared)),
             (
                 Register::Stray(free()),
                 one.clone(),

@@ -163,6 +163,14 @@ impl Backend for RdsBackend {
         listing::all(self, show).await
     }
 
+    async fn list_part(
+        &self,
+        digit: char,
+        show: &mut (dyn FnMut(Entry) + Send),
+    ) -> Result<(), Error> {
+        listing::part(self, digit, show).await
+    }
+
     async fn create(&self, _permit: Permit, new: &NewVolume) -> Result<Option<Entry>, Error> {
         let NewVolume {
             id,

@@ -1,6 +1,12 @@
 //! Drives the election: asks it what to do, does it over the Lease, publishes what this replica is.
 
+pub mod heartbeat;
+#[cfg(test)]
+mod testing;
+pub mod thread;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -9,14 +15,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::election::{
-    Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Standing, Timing,
+    Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Predecessor, Standing,
+    Tenure, Timing, Version,
 };
+use crate::domain::error::{Error, Kind};
 use crate::domain::leadership::{BootTime, Epoch};
-use crate::ports::{Clock, LeaseStore};
+use crate::ports::{Clock, LeaseStore, Legacy};
 
 /// Reports that wait while a call on the Lease is under way, which takes seconds at most; the RDS is
 /// read every few seconds at most.
 const REPORTS: usize = 8;
+
+/// For one write to the pod's record, which is a write to the page cache. It must not hold up the end
+/// of a lost leader, which has a second.
+const RECORD: Duration = Duration::from_millis(200);
 
 /// One replica's part in the election.
 #[derive(Debug)]
@@ -24,6 +36,9 @@ pub struct Candidate {
     election: Election,
     store: Arc<dyn LeaseStore>,
     clock: Arc<dyn Clock>,
+    legacy: Option<Arc<dyn Legacy>>,
+    /// What the legacy says, as far as we know.
+    recorded: Option<Tenure>,
     reports: mpsc::Receiver<Report>,
     standing: watch::Sender<Standing>,
 }
@@ -66,10 +81,25 @@ impl Candidate {
             election,
             store,
             clock,
+            legacy: None,
+            recorded: None,
             reports,
             standing,
         };
         (candidate, Reports(report), published)
+    }
+
+    /// The same candidate in a pod whose lock this process holds: it leaves its leadership to its
+    /// successor, and may take the Lease of this predecessor at once.
+    #[must_use]
+    pub fn with_legacy(
+        mut self,
+        legacy: Arc<dyn Legacy>,
+        predecessor: Option<Predecessor>,
+    ) -> Self {
+        self.election = self.election.with_predecessor(predecessor);
+        self.legacy = Some(legacy);
+        self
     }
 
     /// Stands for election until `stop`, then gives the Lease up. Cancel `stop` when no operation is
@@ -91,6 +121,9 @@ impl Candidate {
             }
             let intent = self.election.intent(self.clock.boot());
             self.publish();
+            // Before the intent is carried out: once others are told that they may lead, nothing on
+            // record may say that we do.
+            self.record().await;
             let event = match intent {
                 Intent::End(End::Stopped) => return Ok(()),
                 Intent::End(End::Lost(loss)) => return Err(Lost(loss)),
@@ -122,6 +155,10 @@ impl Candidate {
                     sent,
                     result: self.store.acquire(expecting, *epoch).await,
                 },
+                Intent::Succeed { expecting, epoch } => Event::Written {
+                    sent,
+                    result: self.succeed(expecting, *epoch, sent).await,
+                },
                 Intent::Renew { epoch, offer } => Event::Written {
                     sent,
                     result: self.store.renew(*epoch, *offer).await,
@@ -144,6 +181,39 @@ impl Candidate {
             biased;
             event = call => event,
             () = end => Event::Tick,
+        }
+    }
+
+    /// The short cut, once it is on record that it was used: whatever becomes of this process, the
+    /// next one in this pod knows.
+    async fn succeed(
+        &self,
+        expecting: &Version,
+        epoch: Epoch,
+        now: BootTime,
+    ) -> Result<LeaseView, Failure> {
+        if let Some(legacy) = &self.legacy {
+            let recorded = in_time(legacy.short_cut(now)).await;
+            recorded.map_err(Failure::Withheld)?;
+        }
+        info!(?epoch, "taking the Lease of this pod's crashed process");
+        self.store.acquire(expecting, epoch).await
+    }
+
+    /// Keeps the pod's record up to date. Nothing waits for a second try: a tenure that is not on
+    /// record is a short cut that the next process does not take, and one that stays on record
+    /// although it was given up is good for a Lease that names this process, and none does any more.
+    async fn record(&mut self) {
+        let Some(legacy) = &self.legacy else {
+            return;
+        };
+        let tenure = self.election.tenure();
+        if tenure == self.recorded {
+            return;
+        }
+        match in_time(legacy.tenure(tenure.clone())).await {
+            Ok(()) => self.recorded = tenure,
+            Err(error) => warn!(?error, "the pod's record was not written"),
         }
     }
 
@@ -187,6 +257,14 @@ impl Candidate {
     }
 }
 
+async fn in_time(write: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let written = tokio::time::timeout(RECORD, write).await;
+    written.unwrap_or_else(|_| {
+        let what = format!("writing the pod's record took longer than {RECORD:?}");
+        Err(Error::new(Kind::Unavailable, what))
+    })
+}
+
 fn failure(event: &Event) -> Option<&Failure> {
     match event {
         Event::Seen(Err(failure))
@@ -203,6 +281,7 @@ fn failure(event: &Event) -> Option<&Failure> {
 fn note(intent: &Intent, failure: &Failure) {
     match failure {
         Failure::Conflict | Failure::NotHeld(_) => debug!(?intent, %failure, "the Lease changed"),
+        Failure::Withheld(error) => debug!(?intent, ?error, "a call on the Lease was not made"),
         Failure::Call(error) => warn!(?intent, ?error, "a call on the Lease failed"),
     }
 }

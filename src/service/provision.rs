@@ -11,6 +11,7 @@ use crate::domain::volume::{Entry, NewVolume, Remains};
 use crate::service::Volumes;
 use crate::service::publish::explain;
 use crate::service::registers::{After, Work, not_found};
+use crate::service::shards::Lane;
 
 /// Steps that a delete may take: read, revoke a stray, remove, remove again with the names that the
 /// first try read back, remove the file, once more after a lost reply.
@@ -45,7 +46,7 @@ impl Volumes {
     /// `Incompatible` if it exists and differs, `NoSpace` if the pool is full.
     pub async fn create(&self, request: CreateVolume) -> Result<Created, Error> {
         let id = VolumeId::derive(&self.0.settings.cluster, &request.name);
-        self.exclusively(&id.clone(), "create", |state| async move {
+        self.exclusively(&id.clone(), Lane::Publish, "create", |state| async move {
             let work = Work::begin(&state, &id)?;
             let result = create(&work, request).await;
             work.end(result)
@@ -59,7 +60,7 @@ impl Volumes {
     /// `InUse` while it is granted, or if it is not provably ours.
     pub async fn delete(&self, id: Option<VolumeId>) -> Result<(), Error> {
         let Some(id) = id else { return Ok(()) };
-        self.exclusively(&id.clone(), "delete", |state| async move {
+        self.exclusively(&id.clone(), Lane::Publish, "delete", |state| async move {
             let work = Work::begin(&state, &id)?;
             let result = delete(&work).await;
             work.end(result)
@@ -73,7 +74,7 @@ impl Volumes {
     /// `NotFound`, `NoSpace`, or `OutOfRange` if it is larger than the limit already.
     pub async fn expand(&self, id: Option<VolumeId>, size: SizeRange) -> Result<u64, Error> {
         let id = id.ok_or_else(|| not_found("of that id"))?;
-        self.exclusively(&id.clone(), "expand", |state| async move {
+        self.exclusively(&id.clone(), Lane::Publish, "expand", |state| async move {
             let work = Work::begin(&state, &id)?;
             let result = expand(&work, size).await;
             work.end(result)

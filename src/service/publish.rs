@@ -1,20 +1,25 @@
-//! ControllerPublishVolume and ControllerUnpublishVolume: read, decide, act, read back, answer.
+//! ControllerPublishVolume: read, decide, act, read back, answer.
 
-use crate::domain::access::Access;
+mod contend;
+
+use crate::domain::access::{Access, Mode};
 use crate::domain::context::{Portal, PublishContext};
 use crate::domain::error::{Effect, Error, Kind};
+use crate::domain::event::What;
 use crate::domain::grant::{Foreign, Pair, Register};
 use crate::domain::id::{NodeId, VolumeId};
-use crate::domain::names::NodeLabel;
-use crate::domain::publish::{self, Publish, Unpublish};
-use crate::service::Volumes;
+use crate::domain::leadership::BootTime;
+use crate::domain::names::{Names, NodeLabel};
+use crate::domain::publish::{self, Publish};
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work, not_found};
+use crate::service::shards::Lane;
+use crate::service::{State, Volumes};
 
 /// Steps that one call may take before it gives up on a register that changes under its hands.
 /// The longest way in order is: read, revoke a stray, grant with a lost reply, read, re-open. Twice
 /// that leaves room for one more lost reply.
-const MAX_STEPS: usize = 10;
+pub(super) const MAX_STEPS: usize = 10;
 
 /// ControllerPublishVolume, read.
 #[derive(Debug)]
@@ -36,51 +41,76 @@ impl Volumes {
     /// `NotFound` for an unknown volume or node, `AttachedElsewhere` naming the holder,
     /// `Incompatible` if the node holds it in another way, `InUse` for names that are not ours.
     pub async fn publish(&self, request: PublishVolume) -> Result<PublishContext, Error> {
-        let known = self.0.settings.allowed_nodes.as_ref();
-        if known.is_some_and(|nodes| !nodes.contains(&request.node)) {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!("there is no node {}", request.node),
-            ));
-        }
+        let began = self.0.clock.boot();
+        self.0.know(&request.node).await?;
         let id = request.id.clone().ok_or_else(|| not_found("of that id"))?;
-        self.exclusively(&id.clone(), "publish", |state| async move {
-            let publishing = Publishing {
-                work: Work::begin(&state, &id)?,
-                label: NodeLabel::of(&request.node),
-                request,
-            };
-            let result = publishing.run().await;
-            publishing.work.end(result)
-        })
-        .await
-    }
-
-    /// Takes a volume from a node, or from whichever node holds it. Done when it reads back free.
-    ///
-    /// # Errors
-    /// Any error while the revoke is unproven: the volume may only move when the node is out.
-    pub async fn unpublish(&self, id: Option<VolumeId>, node: Option<NodeId>) -> Result<(), Error> {
-        let Some(id) = id else { return Ok(()) };
-        self.exclusively(&id.clone(), "unpublish", |state| async move {
-            let work = Work::begin(&state, &id)?;
-            let result = unpublish(&work, node.as_ref().map(NodeLabel::of).as_ref()).await;
-            work.end(result)
-        })
+        self.exclusively(
+            &id.clone(),
+            Lane::Publish,
+            "publish",
+            move |state| async move {
+                state.blocked.check(&id)?;
+                let publishing = Publishing {
+                    work: Work::begin(&state, &id)?,
+                    label: request.label(state.cluster.is_some()),
+                    request,
+                    began,
+                };
+                let result = publishing.run().await;
+                publishing.work.end(result)
+            },
+        )
         .await
     }
 }
 
+impl State {
+    /// Refuses a node that does not exist.
+    async fn know(&self, node: &NodeId) -> Result<(), Error> {
+        let allowed = match (&self.settings.allowed_nodes, &self.cluster) {
+            (Some(nodes), _) => nodes.contains(node),
+            (None, Some(cluster)) => {
+                // Not on a replica that would refuse the call anyway.
+                self.terms.current()?;
+                cluster.knows(node).await?
+            }
+            (None, None) => true,
+        };
+        if allowed {
+            return Ok(());
+        }
+        let context =
+            format!("there is no node {node}: no CSINode lists this driver under that id");
+        Err(Error::new(Kind::NotFound, context))
+    }
+}
+
+impl PublishVolume {
+    /// Whose name goes into the grant: the node's, or that of all who share. Who shares a volume only
+    /// VolumeAttachments can say, so a standalone controller lets in one node at a time.
+    fn label(&self, has_claims: bool) -> NodeLabel {
+        if has_claims && self.access.mode == Mode::MultiNodeMultiWriter {
+            NodeLabel::shared()
+        } else {
+            NodeLabel::of(&self.node)
+        }
+    }
+}
+
+/// One publish under way.
 struct Publishing {
     work: Work,
     label: NodeLabel,
     request: PublishVolume,
+    began: BootTime,
 }
 
 impl Publishing {
     async fn run(&self) -> Result<PublishContext, Error> {
         let mut view: Option<View> = None;
         let mut lost = None;
+        // Claims are asked once: they cost a LIST, and what they say is done at once.
+        let mut may_consult = self.work.state.cluster.is_some();
         for _ in 0..MAX_STEPS {
             let (register, fresh) = match (&view, self.work.expectation()) {
                 (Some(view), _) => (view.register.clone(), true),
@@ -93,12 +123,18 @@ impl Publishing {
                 }
             };
             let told = fresh && self.work.is_told(&self.work.memory(), &register);
-            let after = match self.decide(&register, told) {
+            let decided = self.decide(&register, told);
+            if may_consult && self.needs_claims(&decided, &register, told) {
+                may_consult = false;
+                view = self.consult(&decided).await?;
+                continue;
+            }
+            let after = match decided {
                 Publish::Grant(free) => {
                     self.work.settle(&self.label).await;
-                    let (pair, after) = self.work.grant(&self.request.node, &free).await?;
+                    let (pair, after) = self.grant(&free).await?;
                     if let Some(view) = holding(&after, &pair) {
-                        return self.answer(view, pair);
+                        return self.attached(view, pair);
                     }
                     after
                 }
@@ -109,7 +145,7 @@ impl Publishing {
                 Publish::Reopen(pair) => {
                     let after = self.work.reopen(&pair).await?;
                     if let Some(view) = holding(&after, &pair) {
-                        return self.answer(view, pair);
+                        return self.attached(view, pair);
                     }
                     after
                 }
@@ -127,6 +163,26 @@ impl Publishing {
             };
         }
         Err(gave_up("publish", &self.work.id, lost))
+    }
+
+    async fn grant(&self, free: &Names) -> Result<(Pair, After), Error> {
+        if self.label.is_shared() {
+            self.work.share(free).await
+        } else {
+            self.work.grant(&self.request.node, free).await
+        }
+    }
+
+    /// A fresh attachment: the node could not connect before this call.
+    fn attached(&self, view: &View, pair: Pair) -> Result<PublishContext, Error> {
+        let context = self.answer(view, pair)?;
+        let took = self.began.until(self.work.state.clock.boot());
+        self.work.happened(What::VolumeAttached {
+            volume: self.work.id.clone(),
+            node: self.request.node.clone(),
+            took,
+        });
+        Ok(context)
     }
 
     fn decide(&self, register: &Register, told: bool) -> Publish {
@@ -203,61 +259,14 @@ impl Publishing {
     }
 }
 
-async fn unpublish(work: &Work, node: Option<&NodeLabel>) -> Result<(), Error> {
-    let Work { state, id, .. } = work;
-    // A grant that was last seen with this node is revoked without reading first; anything else is
-    // not worth believing.
-    let mut register = work.expectation().filter(|seen| {
-        matches!(publish::unpublish(seen, node), Unpublish::Revoke(_)) && seen.pair().is_some()
-    });
-    let mut lost = None;
-    for _ in 0..MAX_STEPS {
-        let current = match register.take() {
-            Some(register) => register,
-            None => match work.read().await? {
-                None => return Ok(()),
-                Some(entry)
-                    if entry
-                        .prove_ours(&work.term.scheme, &state.settings.base)
-                        .is_err() =>
-                {
-                    return Ok(());
-                }
-                Some(entry) => work.view(entry)?.register,
-            },
-        };
-        let decided = publish::unpublish(&current, node);
-        decision("unpublish", &current, false, decided.as_str());
-        let after = match decided {
-            Unpublish::Nothing => {
-                if matches!(current, Register::Free(_)) {
-                    // Nobody may have it back, should the RDS come back with an older state.
-                    state.ledger.untell(id);
-                }
-                return work.term.check();
-            }
-            Unpublish::Unprovable(why) => {
-                let context = format!("volume {id} cannot be detached: {}", explain(why));
-                return Err(Error::new(Kind::InUse, context));
-            }
-            Unpublish::Revoke(names) => work.revoke(&names).await?,
-        };
-        match after {
-            After::Gone => return Ok(()),
-            After::View(view) if matches!(view.register, Register::Free(_)) => {
-                state.ledger.untell(id);
-                return work.term.check();
-            }
-            After::View(view) => register = Some(view.register),
-            After::Unknown(error) => lost = Some(error),
-        }
-    }
-    Err(gave_up("unpublish", id, lost))
-}
-
 /// A span of no length: it puts the decision into the trace, between the reads it rests on and the
 /// commands it leads to.
-fn decision(operation: &'static str, register: &Register, told: bool, decided: &'static str) {
+pub(super) fn decision(
+    operation: &'static str,
+    register: &Register,
+    told: bool,
+    decided: &'static str,
+) {
     tracing::info_span!(
         "decision",
         operation,
@@ -280,7 +289,7 @@ fn unread() -> Error {
     Error::bug("a grant was about to be answered from memory")
 }
 
-fn gave_up(operation: &str, id: &VolumeId, lost: Option<Error>) -> Error {
+pub(super) fn gave_up(operation: &str, id: &VolumeId, lost: Option<Error>) -> Error {
     let context = format!(
         "{operation} of {id}: the names on the RDS kept changing, or replies kept getting lost; retry later"
     );

@@ -145,7 +145,11 @@ impl Work {
             .term
             .scheme
             .fresh_pair(&self.id, node, free, self.tail());
-        debug!(volume.id = %self.id, node.id = %node, epoch = ?self.term.epoch(), "granting");
+        self.write(free, pair).await
+    }
+
+    async fn write(&self, free: &Names, pair: Pair) -> Result<(Pair, After), Error> {
+        debug!(volume.id = %self.id, node = %pair.node, epoch = ?self.term.epoch(), "granting");
         let permit = self.term.permit()?;
         let reply = self
             .state
@@ -153,6 +157,12 @@ impl Work {
             .grant(permit, &self.id, free, &pair.names)
             .await;
         Ok((pair, self.after(reply)?))
+    }
+
+    /// Writes a fresh pair for all that share the volume over the names `free`.
+    pub(super) async fn share(&self, free: &Names) -> Result<(Pair, After), Error> {
+        let pair = self.term.scheme.shared_pair(&self.id, free, self.tail());
+        self.write(free, pair).await
     }
 
     /// Cuts and frees `held`.

@@ -10,7 +10,7 @@ use crate::ports::{Backend, Clock};
 /// One stretch of leadership over one incarnation of the RDS.
 #[derive(Debug)]
 pub(super) struct Term {
-    leadership: Leadership,
+    leadership: Arc<Leadership>,
     /// How names are written and read.
     pub(super) scheme: Scheme,
     /// The incarnation of the RDS that was read.
@@ -22,15 +22,22 @@ pub(super) struct Term {
 /// Holds the term in force, or why there is none.
 #[derive(Debug)]
 pub(super) struct Terms {
-    current: Mutex<Result<Arc<Term>, Unread>>,
+    current: Mutex<Result<Arc<Term>, NoTerm>>,
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
 }
 
-/// There is no term: the RDS has not been read yet, or could not be.
-#[derive(Debug, Clone, Default)]
-struct Unread {
-    why: Option<String>,
+/// Why calls are not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoTerm {
+    /// The RDS has not been read yet, or could not be; what the last try said.
+    Unread(Option<String>),
+    /// Another replica leads, if anybody does.
+    Following(Option<String>),
+    /// The RDS has been out of reach for so long that leadership is on offer.
+    Offering,
+    /// This process is about to end.
+    Stopping,
 }
 
 // === impl Terms ===
@@ -38,7 +45,7 @@ struct Unread {
 impl Terms {
     pub(super) fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            current: Mutex::new(Err(Unread::default())),
+            current: Mutex::new(Err(NoTerm::Unread(None))),
             backend,
             clock,
         }
@@ -47,28 +54,27 @@ impl Terms {
     /// The term in force.
     ///
     /// # Errors
-    /// `Unavailable` while the RDS is being read, or must be read again.
+    /// `Unavailable` while the RDS is being read, or must be read again; `NotLeader` on a replica
+    /// that does not lead.
     pub(super) fn current(&self) -> Result<Arc<Term>, Error> {
         let held = self.lock().clone();
-        let term = held.map_err(|unread| unread.error())?;
+        let term = held.map_err(|none| none.error())?;
         term.check()?;
         Ok(term)
     }
 
-    /// Ends the term in force: its permits run dry.
-    pub(super) fn end(&self) {
-        *self.lock() = Err(Unread::default());
-    }
-
-    /// Records why the RDS could not be read, for callers who ask in the meantime.
-    pub(super) fn failed(&self, why: String) {
-        *self.lock() = Err(Unread { why: Some(why) });
+    /// Ends the term in force: its permits run dry. A process that is about to end stays so.
+    pub(super) fn end(&self, why: NoTerm) {
+        let mut current = self.lock();
+        if !matches!(*current, Err(NoTerm::Stopping)) {
+            *current = Err(why);
+        }
     }
 
     /// A term over the `incarnation` that was read. Calls are not served in it yet.
     pub(super) fn prepare(
         &self,
-        leadership: Leadership,
+        leadership: Arc<Leadership>,
         scheme: Scheme,
         incarnation: u64,
     ) -> Arc<Term> {
@@ -81,12 +87,15 @@ impl Terms {
         })
     }
 
-    /// Serves calls in this term from now on.
+    /// Serves calls in this term from now on, unless the process is about to end.
     pub(super) fn begin(&self, term: Arc<Term>) {
-        *self.lock() = Ok(term);
+        let mut current = self.lock();
+        if !matches!(*current, Err(NoTerm::Stopping)) {
+            *current = Ok(term);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Result<Arc<Term>, Unread>> {
+    fn lock(&self) -> MutexGuard<'_, Result<Arc<Term>, NoTerm>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,7 +118,7 @@ impl Term {
     /// As [`Term::permit`].
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.backend.incarnation() != self.incarnation {
-            return Err(Unread::default().error());
+            return Err(NoTerm::Unread(None).error());
         }
         self.leadership.check(self.clock.boot())
     }
@@ -120,14 +129,34 @@ impl Term {
     }
 }
 
-// === impl Unread ===
+// === impl NoTerm ===
 
-impl Unread {
+impl NoTerm {
     fn error(&self) -> Error {
-        let mut context = "the RDS has not been read since it (or this controller) started, so nobody can say who holds which volume; retry in a moment".to_owned();
-        if let Some(why) = &self.why {
-            context = format!("{context} (the last try: {why})");
+        match self {
+            Self::Unread(why) => {
+                let mut context = "the RDS has not been read since it (or this controller) started, so nobody can say who holds which volume; retry in a moment".to_owned();
+                if let Some(why) = why {
+                    context = format!("{context} (the last try: {why})");
+                }
+                Error::new(Kind::Unavailable, context)
+            }
+            Self::Following(Some(leader)) => Error::new(
+                Kind::NotLeader,
+                format!("this replica does not lead, {leader} does; calls are served there"),
+            ),
+            Self::Following(None) => Error::new(
+                Kind::NotLeader,
+                "this replica does not lead, and no leader is known yet; retry in a moment",
+            ),
+            Self::Offering => Error::new(
+                Kind::Unavailable,
+                "this replica leads, but has not reached the RDS for a while, and offers leadership to one that can; check the network between them",
+            ),
+            Self::Stopping => Error::new(
+                Kind::NotLeader,
+                "this replica is shutting down; the next leader serves the call",
+            ),
         }
-        Error::new(Kind::Unavailable, context)
     }
 }

@@ -83,10 +83,22 @@ impl Cluster {
     /// A candidate that reads the RDS when it is elected, and marks it when it leads.
     pub(crate) fn replica(&self, name: &'static str, timing: Timing) -> Replica {
         let me = HolderId::of_process(name, "uid", SystemClock.random()).unwrap();
+        self.process(name, me, timing, |candidate| candidate)
+    }
+
+    /// The same, of a process called `me`, with what else it is given.
+    pub(crate) fn process(
+        &self,
+        name: &'static str,
+        me: HolderId,
+        timing: Timing,
+        with: impl FnOnce(Candidate) -> Candidate,
+    ) -> Replica {
         let config = self.api.config(name);
         let store = KubeLease::new(&config, NAMESPACE, LEASE, me.clone(), timing).unwrap();
         let (candidate, reports, standing) =
             Candidate::new(me, timing, Arc::new(store), Arc::new(SystemClock));
+        let candidate = with(candidate);
         let stop = CancellationToken::new();
         tokio::spawn(follow(
             name,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rds_csi::domain::id::VolumeId;
+use rds_csi::domain::shard::ShardCount;
 use rds_csi::ports::Clock;
 use rds_csi::rds::backend::{Options, RdsBackend};
 use rds_csi::rds::transport::{
@@ -234,6 +235,7 @@ fn settings(knobs: &Knobs) -> Settings {
         nvme_address: "127.0.0.1".parse().unwrap(),
         revoke_settle: knobs.settle,
         allowed_nodes: None,
+        shards: ShardCount::default(),
     }
 }
 

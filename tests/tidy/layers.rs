@@ -54,6 +54,11 @@ const LAYERS: [Layer; 16] = [
         &["domain", "ports"],
         &["axum", "clap", "prost", "russh", "tonic"],
     ),
+    layer(
+        "lockfile",
+        &["domain", "ports"],
+        &["axum", "clap", "kube", "prost", "russh", "tonic"],
+    ),
     layer("sim", &["task", "telemetry"], &["prost", "tonic"]),
     layer(
         "clock",
@@ -96,6 +101,7 @@ const BELOW_CONTROLLER: &[&str] = &[
     "config",
     "csi",
     "domain",
+    "lockfile",
     "ports",
     "proto",
     "rds",
@@ -299,6 +305,8 @@ fn a_use_against_the_table_is_found() {
         ("src/k8s/lease.rs", "use crate::ports::LeaseStore;", 0),
         ("src/k8s/lease.rs", "use crate::service::Volumes;", 1),
         ("src/domain/election.rs", "use kube::Client;", 1),
+        ("src/lockfile.rs", "use crate::ports::Legacy;", 0),
+        ("src/lockfile.rs", "use crate::service::Volumes;", 1),
         ("src/sim/disk.rs", "use crate::rds::parse::rows;", 1),
         ("src/sim/disk.rs", "use crate::domain::id::Slot;", 1),
         ("src/sim/disk.rs", "use crate::sim::state::State;", 0),

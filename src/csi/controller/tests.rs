@@ -18,6 +18,7 @@ use crate::domain::grant::FencingMode;
 use crate::domain::id::VolumeId;
 use crate::domain::leadership::Permit;
 use crate::domain::names::Names;
+use crate::domain::shard::ShardCount;
 use crate::domain::volume::{Entry, NewVolume, PoolSpace, Remains};
 use crate::ports::Backend;
 use crate::proto::csi::controller_client::ControllerClient;
@@ -41,6 +42,14 @@ macro_rules! untouchable {
 
             async fn list(&self, _: &mut (dyn FnMut(Entry) + Send)) -> Result<(), Error> {
                 panic!("list reached the RDS")
+            }
+
+            async fn list_part(
+                &self,
+                _: char,
+                _: &mut (dyn FnMut(Entry) + Send),
+            ) -> Result<(), Error> {
+                panic!("list_part reached the RDS")
             }
 
             $(async fn $call(&self, $(_: $argument),*) -> Result<$answer, Error> {
@@ -73,6 +82,7 @@ fn volumes() -> Volumes {
         nvme_address: "10.0.0.1".parse().unwrap(),
         revoke_settle: Duration::ZERO,
         allowed_nodes: None,
+        shards: ShardCount::default(),
     };
     Volumes::new(Arc::new(Untouchable), Arc::new(SystemClock), settings)
 }

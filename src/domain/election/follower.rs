@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::election::{Failure, Hold, HolderId, Intent, LeaseView, Standing, Timing};
+use crate::domain::election::{
+    Failure, Hold, HolderId, Intent, LeaseView, Predecessor, Standing, Timing,
+};
 use crate::domain::leadership::{BootTime, Epoch};
 
 /// What a follower knows.
@@ -26,6 +28,17 @@ struct Sighting {
     since: BootTime,
     /// Our own delay at the end of the wait.
     jitter: Duration,
+}
+
+/// On what else, besides the Lease, a follower decides.
+#[derive(Debug)]
+pub(super) struct Grounds<'a> {
+    /// We have just reached the RDS ourselves.
+    pub(super) rds_is_fresh: bool,
+    /// The highest epoch in any name on it, as far as we have read it.
+    pub(super) highest_on_the_rds: Epoch,
+    /// Whose Lease is ours to take at once.
+    pub(super) predecessor: Option<&'a Predecessor>,
 }
 
 // === impl Watching ===
@@ -104,8 +117,7 @@ impl Watching {
         me: &HolderId,
         timing: &Timing,
         now: BootTime,
-        may_take_offer: bool,
-        on_the_rds: Epoch,
+        grounds: &Grounds<'_>,
     ) -> Intent {
         let look_at = self.look_at.unwrap_or(now);
         let quiet_until = self.quiet_until.unwrap_or(now);
@@ -122,21 +134,30 @@ impl Watching {
             self.quiet_until = Some(now.after(timing.pause()));
             return Intent::Create;
         };
+        let (expecting, epoch) = (
+            view.version.clone(),
+            view.next_epoch(grounds.highest_on_the_rds),
+        );
         let free_at = match &view.hold {
+            // Not if it is offered: what kept the predecessor from its RDS may well keep us from it.
+            Hold::Held(holder)
+                if grounds
+                    .predecessor
+                    .is_some_and(|dead| dead.vouches_for(holder, now)) =>
+            {
+                return Intent::Succeed { expecting, epoch };
+            }
             Hold::Released => now,
             // Our own write, whose answer was lost. We have not led, so we take it anew.
             Hold::Held(holder) | Hold::Offered(holder) if holder == me => now,
-            Hold::Offered(_) if may_take_offer => now,
+            Hold::Offered(_) if grounds.rds_is_fresh => now,
             Hold::Held(_) | Hold::Offered(_) | Hold::Nobody => sighting
                 .since
                 .after(timing.stand_still(view))
                 .after(sighting.jitter),
         };
         if now >= free_at {
-            return Intent::TryAcquire {
-                expecting: view.version.clone(),
-                epoch: view.next_epoch(on_the_rds),
-            };
+            return Intent::TryAcquire { expecting, epoch };
         }
         Intent::Wait {
             until: free_at.min(look_at),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::domain::election::Version;
-use crate::domain::election::{Failure, Hold, HolderId, Intent, LeaseView, Loss, Standing, Timing};
+use crate::domain::election::{
+    Failure, Hold, HolderId, Intent, LeaseView, Loss, Standing, Tenure, Timing, Version,
+};
 use crate::domain::leadership::{BootTime, Deadline, Epoch, Leadership};
 
 /// A term, from the write that took the Lease to its end.
@@ -13,11 +14,13 @@ pub(super) struct Holding {
     /// Read by every operation under way. Cut while the Lease is offered.
     deadline: Arc<Deadline>,
     leadership: Arc<Leadership>,
-    /// `sent` of the last write that succeeded, and the renew deadline. At this moment the term ends.
-    held_until: BootTime,
+    /// `sent` of the last write that succeeded. A renew deadline after it the term ends.
+    renewed: BootTime,
     renew_at: BootTime,
     /// When the term began: only what was read of the RDS after that tells of every former term.
     began: BootTime,
+    /// Since when this process leads without a break.
+    leads_since: Option<BootTime>,
     /// The epoch that stands in the Lease.
     recorded: Epoch,
     phase: Phase,
@@ -54,9 +57,10 @@ impl Holding {
             timing: *timing,
             leadership: Arc::new(Leadership::leased(epoch, Arc::clone(&deadline))),
             deadline,
-            held_until,
+            renewed: sent,
             renew_at: sent.after(timing.retry()),
             began: now,
+            leads_since: None,
             recorded: epoch,
             phase: Phase::Reading,
             reclaim: None,
@@ -73,7 +77,17 @@ impl Holding {
     }
 
     pub(super) fn held_until(&self) -> BootTime {
-        self.held_until
+        self.renewed.after(self.timing.renew_deadline())
+    }
+
+    /// What a successor in the same pod needs to know, while there is a term that others respect.
+    pub(super) fn tenure(&self, me: &HolderId) -> Option<Tenure> {
+        self.leads_since.map(|began| Tenure {
+            holder: me.clone(),
+            began,
+            renewed: self.renewed.max(began),
+            until: self.held_until(),
+        })
     }
 
     /// No permit is handed out from here on.
@@ -88,7 +102,7 @@ impl Holding {
     pub(super) fn intent(&self, now: BootTime) -> Intent {
         if now < self.renew_at {
             return Intent::Wait {
-                until: self.renew_at.min(self.held_until),
+                until: self.renew_at.min(self.held_until()),
             };
         }
         let (epoch, offer) = match self.phase {
@@ -110,6 +124,7 @@ impl Holding {
     pub(super) fn offer(&mut self, now: BootTime) {
         if self.phase != Phase::Offering {
             self.fence();
+            self.leads_since = None;
             self.phase = Phase::Offering;
             self.renew_from(now);
         }
@@ -130,7 +145,7 @@ impl Holding {
             highest.next()
         };
         match self.phase {
-            Phase::Reading if needed == self.recorded => self.phase = Phase::Leading,
+            Phase::Reading if needed == self.recorded => self.lead(now),
             Phase::Reading | Phase::Raising(_) => {
                 self.phase = Phase::Raising(needed);
                 self.renew_from(now);
@@ -164,7 +179,7 @@ impl Holding {
                     Ok(())
                 }
             },
-            Err(Failure::Conflict | Failure::Call(_)) => {
+            Err(Failure::Conflict | Failure::Withheld(_) | Failure::Call(_)) => {
                 self.reclaim = None;
                 self.renew_at = now
                     .after(self.timing.pause())
@@ -189,9 +204,7 @@ impl Holding {
             Hold::Released | Hold::Nobody => return Err(Loss::Expired),
         };
         self.reclaim = None;
-        self.held_until = self
-            .held_until
-            .max(sent.after(self.timing.renew_deadline()));
+        self.renewed = self.renewed.max(sent);
         self.renew_at = sent
             .after(self.timing.retry())
             .after(self.timing.jitter(chance));
@@ -200,7 +213,7 @@ impl Holding {
             self.phase,
             Phase::Reading | Phase::Raising(_) | Phase::Leading
         ) {
-            self.deadline.extend(self.held_until);
+            self.deadline.extend(self.held_until());
         }
         Ok(())
     }
@@ -214,12 +227,16 @@ impl Holding {
                     let deadline = Arc::clone(&self.deadline);
                     self.leadership = Arc::new(Leadership::leased(epoch, deadline));
                 }
-                self.phase = Phase::Leading;
+                self.lead(now);
             }
             Phase::Offering if offered => {}
             // Written before we wanted it otherwise: write again at once.
             Phase::Raising(_) | Phase::Withdrawing(_) | Phase::Offering => self.renew_at = now,
             Phase::Reading | Phase::Leading => {}
         }
+    }
+    fn lead(&mut self, now: BootTime) {
+        self.phase = Phase::Leading;
+        self.leads_since.get_or_insert(now);
     }
 }

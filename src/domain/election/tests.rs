@@ -1,6 +1,7 @@
 //! Single steps of the election, as tables.
 
 mod leading;
+mod short_cut;
 
 use std::time::Duration;
 

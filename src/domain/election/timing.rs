@@ -48,16 +48,28 @@ impl Timing {
     /// # Errors
     /// `Invalid`, with the arithmetic.
     pub fn new(lease: Duration, renew_deadline: Duration, retry: Duration) -> Result<Self, Error> {
+        if !(SHORTEST..=LONGEST).contains(&lease) {
+            return Err(Error::invalid(format!(
+                "lease {lease:?}: a lease lasts between {SHORTEST:?} and {LONGEST:?}, as one slow write of the cluster's store must not cost the leadership"
+            )));
+        }
+        Self::unsafely(lease, renew_deadline, retry)
+    }
+
+    /// As [`Timing::new`], and however short: for tests that wait for real clocks.
+    ///
+    /// # Errors
+    /// `Invalid`, with the arithmetic.
+    pub fn unsafely(
+        lease: Duration,
+        renew_deadline: Duration,
+        retry: Duration,
+    ) -> Result<Self, Error> {
         let refuse = |why: String| {
             Err(Error::invalid(format!(
                 "lease {lease:?}, renew deadline {renew_deadline:?}, retry {retry:?}: {why}"
             )))
         };
-        if !(SHORTEST..=LONGEST).contains(&lease) {
-            return refuse(format!(
-                "a lease lasts between {SHORTEST:?} and {LONGEST:?}"
-            ));
-        }
         if lease.subsec_nanos() != 0 {
             return refuse("Kubernetes keeps the duration of a lease in whole seconds".into());
         }

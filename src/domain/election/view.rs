@@ -61,6 +61,9 @@ pub enum Failure {
     /// We do not hold it; nothing was written.
     #[error("the Lease is not ours")]
     NotHeld(Box<LeaseView>),
+    /// Nothing was sent: this process is in no state to hold the Lease.
+    #[error("{0}")]
+    Withheld(#[source] Error),
     /// No answer that says what happened: a write may have taken effect, or may yet.
     #[error("{0}")]
     Call(#[source] Error),
@@ -87,6 +90,26 @@ impl HolderId {
         Ok(Self(pod + &tail))
     }
 
+    /// Whether `other` is another process of the same pod. Only a UID of the form that Kubernetes
+    /// gives tells pods apart: `$(POD_UID)`, which is what stays when nobody fills it in, is the same
+    /// text in every pod.
+    pub fn succeeds(&self, other: &Self) -> bool {
+        match (self.parts(), other.parts()) {
+            (Some((pod, uid, nonce)), Some((other_pod, other_uid, other_nonce))) => {
+                is_uuid(uid) && (pod, uid) == (other_pod, other_uid) && nonce != other_nonce
+            }
+            _ => false,
+        }
+    }
+
+    /// Pod name, pod UID and nonce, if it has the form that [`HolderId::of_process`] gives.
+    fn parts(&self) -> Option<(&str, &str, &str)> {
+        let (pod_and_uid, nonce) = self.0.rsplit_once('_')?;
+        let (pod, uid) = pod_and_uid.rsplit_once('_')?;
+        let is_nonce = nonce.len() == 16 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_nonce.then_some((pod, uid, nonce))
+    }
+
     /// A holder read from a Lease, whoever wrote it; nobody if it is empty.
     pub fn from_record(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(text.to_owned()))
@@ -96,6 +119,15 @@ impl HolderId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The 8-4-4-4-12 hexadecimal digits of a UUID, any but the one of zeros.
+fn is_uuid(text: &str) -> bool {
+    let groups = text.split('-').map(str::len);
+    let digits = text.bytes().filter(|byte| *byte != b'-');
+    groups.eq([8, 4, 4, 4, 12])
+        && digits.clone().all(|byte| byte.is_ascii_hexdigit())
+        && !digits.clone().all(|byte| byte == b'0')
 }
 
 impl fmt::Display for HolderId {
@@ -169,6 +201,44 @@ mod tests {
         }
         for (pod, uid) in [("a", ""), ("a", "u".repeat(120).as_str()), ("ä", uid)] {
             assert!(HolderId::of_process(pod, uid, 1).is_err(), "{pod} {uid}");
+        }
+    }
+
+    #[test]
+    fn only_another_process_of_the_very_same_pod_is_a_predecessor() {
+        const UID: &str = "0f3c7c5e-6d2c-4c58-9d0a-2f8f0d9b7a11";
+        let me = HolderId::of_process("pod", UID, 2).unwrap();
+        let rows = [
+            (format!("pod_{UID}_0000000000000001"), true),
+            (format!("pod_{UID}_0000000000000002"), false), // ourselves
+            (format!("dop_{UID}_0000000000000001"), false),
+            (
+                format!("pod_{}_0000000000000001", UID.replace('1', "2")),
+                false,
+            ),
+            (format!("pod_{UID}_1"), false),
+            (format!("pod_{UID}_000000000000000g"), false),
+            (format!("pod_{UID}"), false),
+            (format!("{UID}_0000000000000001"), false),
+            ("rds-csi-controller-0".into(), false),
+        ];
+        for (other, expected) in rows {
+            let other = HolderId::from_record(&other).unwrap();
+            assert_eq!(me.succeeds(&other), expected, "{other}");
+        }
+        let look_alikes = [
+            "$(POD_UID)",
+            "${POD_UID}",
+            "{{ .Values.podUid }}",
+            "uid",
+            "00000000-0000-0000-0000-000000000000",
+            "0f3c7c5e6d2c4c589d0a2f8f0d9b7a11",
+            "0f3c7c5e-6d2c-4c58-9d0a-2f8f0d9b7a1g",
+            "0f3c7c5e-6d2c-4c58-9d0a2f8f-0d9b7a11",
+        ];
+        for uid in look_alikes {
+            let [old, new] = [1, 2].map(|nonce| HolderId::of_process("pod", uid, nonce).unwrap());
+            assert!(!new.succeeds(&old), "{uid}");
         }
     }
 

@@ -27,8 +27,25 @@ pub(super) async fn all(
     backend: &RdsBackend,
     show: &mut (dyn FnMut(Entry) + Send),
 ) -> Result<(), Error> {
-    let count = count(backend).await?;
-    for prefix in prefixes(depth(count)) {
+    below(backend, SLOTS, show).await
+}
+
+/// As [`all`], of the volumes whose first digit this is.
+pub(super) async fn part(
+    backend: &RdsBackend,
+    digit: char,
+    show: &mut (dyn FnMut(Entry) + Send),
+) -> Result<(), Error> {
+    below(backend, &format!("{SLOTS}{digit}"), show).await
+}
+
+async fn below(
+    backend: &RdsBackend,
+    begin: &str,
+    show: &mut (dyn FnMut(Entry) + Send),
+) -> Result<(), Error> {
+    let count = count(backend, begin).await?;
+    for prefix in prefixes(begin, depth(count)) {
         let mut entries = page(backend, &prefix).await?;
         entries.sort_unstable_by(|left, right| left.id.cmp(&right.id));
         entries.into_iter().for_each(&mut *show);
@@ -36,9 +53,9 @@ pub(super) async fn all(
     Ok(())
 }
 
-async fn count(backend: &RdsBackend) -> Result<u64, Error> {
-    let line = line("count", Read::DiskCount(prefix(SLOTS)?), backend)?;
-    let answer = backend.send(&line, SLOTS).await?;
+async fn count(backend: &RdsBackend, begin: &str) -> Result<u64, Error> {
+    let line = line("count", Read::DiskCount(prefix(begin)?), backend)?;
+    let answer = backend.send(&line, begin).await?;
     answer
         .count(0)
         .map_err(|error| failure::unreadable(&line, error))
@@ -60,8 +77,8 @@ fn depth(count: u64) -> usize {
         .unwrap_or(MAX_DEPTH)
 }
 
-fn prefixes(depth: usize) -> Vec<String> {
-    (0..depth).fold(vec![SLOTS.to_owned()], |begins, _| {
+fn prefixes(begin: &str, depth: usize) -> Vec<String> {
+    (0..depth).fold(vec![begin.to_owned()], |begins, _| {
         begins
             .iter()
             .flat_map(|begin| (0..16).map(move |digit| format!("{begin}{digit:x}")))
@@ -107,7 +124,7 @@ mod tests {
     #[test]
     fn pages_cover_every_slot_once_and_stay_small() {
         for (count, pages) in [(0, 1), (1_000, 1), (1_001, 16), (10_000, 16), (20_000, 256)] {
-            let begins = prefixes(depth(count));
+            let begins = prefixes(SLOTS, depth(count));
             assert_eq!(begins.len(), pages, "{count}");
             for slot in ["csi-0000", "csi-ffff", "csi-a1b2"] {
                 let holding = begins

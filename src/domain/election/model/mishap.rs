@@ -11,11 +11,11 @@ impl World {
         if self.calm {
             return;
         }
-        let index = usize::try_from(self.roll(3)).unwrap();
+        let index = self.some_process();
         let pause = self.roll(30_000);
         let process = &mut self.processes[index];
         let now = process.clock(self.now);
-        match self.roll(12) {
+        match self.roll(15) {
             0 | 1 => self.processes[index].paused_until = self.now + pause,
             2 => self.restart(index),
             3 => self.tell(index, Event::Stop, now),
@@ -34,10 +34,18 @@ impl World {
             10 => self
                 .register
                 .edit(|lease| lease.lasts = Some(Duration::from_secs(1 << 40))),
-            _ => self.register.edit(|lease| lease.lasts = None),
+            11 => self.register.edit(|lease| lease.lasts = None),
+            // The rest is aimed at who leads: the others have little to lose.
+            12 => self.freeze(self.leading().unwrap_or(index), pause),
+            _ => self.restart(self.leading().unwrap_or(index)),
         }
         let next = self.now + 500 + self.roll(20_000);
         self.at(next, Happening::Mishap);
+    }
+
+    fn some_process(&mut self) -> usize {
+        let count = u64::try_from(self.processes.len()).unwrap();
+        usize::try_from(self.roll(count)).unwrap()
     }
 
     fn tell(&mut self, index: usize, event: Event, now: BootTime) {
@@ -48,15 +56,5 @@ impl World {
         self.processes[index].election.on(event, now, chance);
         self.note(index);
         self.step(index);
-    }
-
-    /// A new process on the same machine; what the old one sent is still on its way.
-    pub(super) fn restart(&mut self, index: usize) {
-        let old = &self.processes[index];
-        let (booted, skew, number) = (old.booted, old.skew, old.number);
-        self.minted.retain(|(process, ..)| *process != number);
-        self.processes[index] = self.process(booted, skew);
-        let after = self.now + 1 + self.roll(3_000);
-        self.at(after, Happening::Step(index));
     }
 }

@@ -99,9 +99,10 @@ impl Register {
         match (&call.what, lease) {
             (Intent::Get, _) => {}
             (Intent::Create, None) => self.write(Hold::Nobody, wall, Epoch::ZERO, 0),
-            (Intent::TryAcquire { expecting, epoch }, Some(lease))
-                if lease.version == *expecting =>
-            {
+            (
+                Intent::TryAcquire { expecting, epoch } | Intent::Succeed { expecting, epoch },
+                Some(lease),
+            ) if lease.version == *expecting => {
                 self.write(Hold::Held(who), wall, *epoch, transitions + 1);
             }
             (Intent::Renew { epoch, offer }, _) => {

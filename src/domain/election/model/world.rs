@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Election, End, Event, Failure, HolderId, Intent, LeaseView, Standing, Timing};
+use super::super::{Election, End, Event, Failure, Intent, LeaseView, Standing, Timing};
+use super::pod::{Lock, Pod};
 use super::register::{Call, Read, Register, Served};
 use crate::domain::error::Error;
 use crate::domain::leadership::{BootTime, Epoch, Leadership};
@@ -14,17 +15,19 @@ pub(super) const MINUTE: u64 = 60_000;
 /// A candidate's process, and the machine below it.
 pub(super) struct Process {
     pub(super) election: Election,
+    pub(super) pod: usize,
+    pub(super) has_lock: bool,
     /// How long its machine has been up at time 0, in milliseconds.
     pub(super) booted: u64,
     /// What its time of day is off by, in milliseconds.
     pub(super) skew: i64,
     pub(super) paused_until: u64,
     /// The call it waits for.
-    call: Option<u64>,
+    pub(super) call: Option<u64>,
     /// Counts processes: leaderships belong to one.
     pub(super) number: u64,
     /// When it was last woken for a reason of its own.
-    next_step: u64,
+    pub(super) next_step: u64,
 }
 
 #[derive(Debug)]
@@ -43,10 +46,12 @@ pub(super) enum Happening {
 pub(super) struct World {
     pub(super) now: u64,
     dice: u64,
-    timing: Timing,
+    pub(super) timing: Timing,
+    pub(super) lock: Lock,
+    pub(super) pods: [Pod; 3],
     pub(super) calm: bool,
     agenda: BTreeMap<(u64, u64), Happening>,
-    counter: u64,
+    pub(super) counter: u64,
     pub(super) register: Register,
     pub(super) rds: Epoch,
     pub(super) processes: Vec<Process>,
@@ -56,15 +61,21 @@ pub(super) struct World {
     pub(super) traces: Vec<Epoch>,
     /// Processes that have led, and at which epoch.
     terms: Vec<(u64, Epoch)>,
+    /// How often a short cut was tried.
+    pub(super) short_cuts: usize,
+    /// Two processes led at once, both of them awake: only ever where the lock is not kept.
+    pub(super) two_led: bool,
     trace: Vec<(u64, usize, String)>,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, skews: [i64; 3], timing: Timing) -> Self {
+    pub(super) fn new(seed: u64, skews: [i64; 3], timing: Timing, lock: Lock) -> Self {
         let mut world = Self {
             now: 0,
             dice: seed,
             timing,
+            lock,
+            pods: Default::default(),
             calm: false,
             agenda: BTreeMap::new(),
             counter: 0,
@@ -74,12 +85,14 @@ impl World {
             minted: Vec::new(),
             traces: Vec::new(),
             terms: Vec::new(),
+            short_cuts: 0,
+            two_led: false,
             trace: Vec::new(),
         };
         world.rds = Epoch::from_record(world.roll(3));
         for (index, skew) in skews.into_iter().enumerate() {
             let booted = world.roll(1_000_000);
-            let process = world.process(booted, skew);
+            let process = world.process(index, booted, skew);
             world.processes.push(process);
             world.at(0, Happening::Step(index));
         }
@@ -106,11 +119,24 @@ impl World {
     }
 
     pub(super) fn leaders(&self) -> usize {
-        let leads = |process: &&Process| match process.election.standing() {
+        self.processes
+            .iter()
+            .filter(|process| self.leads(process))
+            .count()
+    }
+
+    /// Which process leads.
+    pub(super) fn leading(&self) -> Option<usize> {
+        self.processes
+            .iter()
+            .position(|process| self.leads(process))
+    }
+
+    fn leads(&self, process: &Process) -> bool {
+        match process.election.standing() {
             Standing::Leading(leadership) => leadership.check(process.clock(self.now)).is_ok(),
             _ => false,
-        };
-        self.processes.iter().filter(leads).count()
+        }
     }
 
     pub(super) fn terms(&self) -> usize {
@@ -148,20 +174,6 @@ impl World {
     pub(super) fn at(&mut self, time: u64, happening: Happening) {
         self.counter += 1;
         self.agenda.insert((time, self.counter), happening);
-    }
-
-    pub(super) fn process(&mut self, booted: u64, skew: i64) -> Process {
-        self.counter += 1;
-        let me = HolderId::of_process("pod", "uid", self.counter).unwrap();
-        Process {
-            election: Election::new(me, self.timing),
-            booted,
-            skew,
-            paused_until: 0,
-            call: None,
-            number: self.counter,
-            next_step: 0,
-        }
     }
 
     // --- what happens ---
@@ -214,6 +226,8 @@ impl World {
         }
         let now = process.clock(self.now);
         let what = process.election.intent(now);
+        self.leave_record(index);
+        let process = &mut self.processes[index];
         match &what {
             Intent::Wait { until } => {
                 let time = self.now + u64::try_from(now.until(*until).as_millis()).unwrap() + 1;
@@ -226,7 +240,8 @@ impl World {
                 let ended = end.clone();
                 self.trace.push((self.now, index, format!("{ended:?}")));
                 assert!(
-                    !matches!(ended, End::Lost(super::super::Loss::Superseded(_))),
+                    self.lock == Lock::Recreated
+                        || !matches!(ended, End::Lost(super::super::Loss::Superseded(_))),
                     "a leader met a later epoch"
                 );
                 self.restart(index);
@@ -237,6 +252,7 @@ impl World {
 
     fn send(&mut self, index: usize, sent: BootTime, what: Intent) {
         self.trace.push((self.now, index, format!("{what:?}")));
+        self.short_cuts += usize::from(matches!(what, Intent::Succeed { .. }));
         let (there, limit) = (self.delay(), self.timing.call());
         self.counter += 1;
         let id = self.counter;
@@ -284,6 +300,7 @@ impl World {
 
     /// Notes the leadership that a process now has, and lets it read and mark the RDS.
     pub(super) fn note(&mut self, index: usize) {
+        self.leave_record(index);
         let process = &self.processes[index];
         let (number, now, booted) = (process.number, process.clock(self.now), process.booted);
         let (leadership, leads) = match process.election.standing() {
@@ -328,7 +345,7 @@ impl World {
         self.at(later, Happening::RdsRead(index, now));
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
         let valid: Vec<u64> = self
             .minted
             .iter()
@@ -338,11 +355,16 @@ impl World {
             })
             .map(|(number, ..)| *number)
             .collect();
+        if valid.windows(2).all(|pair| pair[0] == pair[1]) {
+            return;
+        }
+        let now = self.now;
         assert!(
-            valid.windows(2).all(|pair| pair[0] == pair[1]),
-            "two leaders at {} ms: processes {valid:?}",
-            self.now
+            self.lock == Lock::Recreated,
+            "two leaders at {now} ms: processes {valid:?}"
         );
+        let awake = |process: &&Process| process.paused_until <= now && self.leads(process);
+        self.two_led |= self.processes.iter().filter(awake).count() > 1;
     }
 }
 

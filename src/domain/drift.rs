@@ -1,0 +1,245 @@
+//! What one volume needs, as far as its register and its claims tell: the table that a leader goes
+//! by when it takes over, when it reconciles, and when one node asks for what another one holds.
+//!
+//! A grant is only ever taken from a node that has no claim, or whose machine is gone; it is cut on
+//! the RDS first, so being wrong about a machine costs it its disk, never the data.
+
+use crate::domain::claim::{Claim, Presence, Wish};
+use crate::domain::grant::{FencingMode, Pair, Register};
+use crate::domain::id::NodeId;
+use crate::domain::names::{Names, NodeLabel};
+
+/// What is known of one volume.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// What the device can enforce.
+    pub mode: FencingMode,
+    /// Its register, as just read.
+    pub register: &'a Register,
+    /// Every claim on it.
+    pub claims: &'a [Claim],
+    /// The pair that a node was last told in this term.
+    pub answered: Option<&'a Pair>,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// It is as it should be, or whoever asked for it will ask again.
+    Nothing,
+    /// The register stands as its node was told: it counts as told from here on.
+    Believe(Pair),
+    /// The pair its node was told is there, but closed: cut and open it.
+    Reopen(Pair),
+    /// The pair its node was told is gone, and nobody else wants the volume: write it again.
+    Remake(Claim, Names),
+    /// The pair its node was told is gone and may not be written again.
+    Lost(Claim, Reason),
+    /// These names must go.
+    Revoke(Names, Reason),
+    /// Several nodes have a right to it: nobody is let in before one of them has gone.
+    Freeze(Vec<NodeId>),
+}
+
+/// Why something has to be done, or cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No VolumeAttachment asks for the grant.
+    Orphan,
+    /// No VolumeAttachment asks for the grant, and another node's waits for the volume.
+    InTheWay,
+    /// The Node object of the holder is gone.
+    NodeGone,
+    /// Somebody vouches that the holder's machine is off, and its attachment is being deleted.
+    OutOfService,
+    /// The node was told another pair, and goes on using that one.
+    Superseded,
+    /// Half-written names, which nobody was told.
+    Stray,
+    /// In this fencing mode a pair is one name, and a late line could write it over another grant.
+    OneName,
+    /// A line that brings the pair back was sent before, and two of them together are not safe.
+    SentBefore,
+    /// Another node has a claim too.
+    OtherClaims,
+}
+
+/// Whether a node that asks may have what another one holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contention {
+    /// No: the holder is entitled to it.
+    Held,
+    /// The holder is not: cut it off, then grant.
+    Revoke(Reason),
+}
+
+// === deciding ===
+
+impl Sight<'_> {
+    /// What the volume needs.
+    pub fn need(&self, presence: impl Fn(&NodeId) -> Presence) -> Need {
+        match self.register {
+            Register::Free(_) => self.missing(presence),
+            Register::Granted(pair) => self.standing(pair, true, presence),
+            Register::Prepared(pair) => self.standing(pair, false, presence),
+            Register::Stray(names) => Need::Revoke(names.clone(), Reason::Stray),
+            // An unknown holder: calls say what to do by hand.
+            Register::Foreign { .. } => Need::Nothing,
+        }
+    }
+
+    /// Whether `asking` may have a volume whose register shows `pair`, which is not its own.
+    pub fn contention(
+        &self,
+        pair: &Pair,
+        asking: &NodeId,
+        presence: impl Fn(&NodeId) -> Presence,
+    ) -> Contention {
+        let others = self.holders(pair).filter(|claim| &claim.node != asking);
+        let mut verdict = Contention::Revoke(Reason::InTheWay);
+        for claim in others {
+            match departed(claim, presence(&claim.node)) {
+                Some(reason) => verdict = Contention::Revoke(reason),
+                None => return Contention::Held,
+            }
+        }
+        verdict
+    }
+
+    /// The claims that a pair stands for: those of its node, or all if the pair is shared.
+    pub fn holders(&self, pair: &Pair) -> impl Iterator<Item = &Claim> {
+        let label = pair.node.clone();
+        self.claims
+            .iter()
+            .filter(move |claim| label.is_shared() || NodeLabel::of(&claim.node) == label)
+    }
+
+    /// A register with a pair in it.
+    fn standing(&self, pair: &Pair, open: bool, presence: impl Fn(&NodeId) -> Presence) -> Need {
+        let revoke = |reason| Need::Revoke(pair.names.clone(), reason);
+        let mut departure = None;
+        let mut entitled = Vec::new();
+        for claim in self.holders(pair) {
+            match departed(claim, presence(&claim.node)) {
+                Some(reason) => departure = Some(reason),
+                None => entitled.push(claim),
+            }
+        }
+        if entitled.is_empty() {
+            let waits = self.claims.iter().any(|claim| claim.wish == Wish::Attach);
+            let unclaimed = if waits {
+                Reason::InTheWay
+            } else {
+                Reason::Orphan
+            };
+            return revoke(departure.unwrap_or(unclaimed));
+        }
+        let has_told = |claim: &&Claim| claim.told.as_ref() == Some(&pair.names);
+        let told = self.answered == Some(pair) || entitled.iter().any(has_told);
+        let wanted = entitled.iter().any(|claim| claim.wish == Wish::Attach);
+        match (told, open) {
+            (true, true) => Need::Believe(pair.clone()),
+            (true, false) if wanted => Need::Reopen(pair.clone()),
+            // Half-way through a revoke, which Unpublish will repeat.
+            (true, false) => Need::Nothing,
+            (false, _) => match self.deprived(&entitled) {
+                Some(claim) if self.remake(claim).is_ok() => revoke(Reason::Superseded),
+                // It was granted just now, and its node will ask again for what it missed.
+                Some(_) | None => Need::Nothing,
+            },
+        }
+    }
+
+    /// A register with nobody in it.
+    fn missing(&self, presence: impl Fn(&NodeId) -> Presence) -> Need {
+        let present: Vec<&Claim> = self
+            .claims
+            .iter()
+            .filter(|claim| departed(claim, presence(&claim.node)).is_none())
+            .collect();
+        let deprived: Vec<&Claim> = present
+            .iter()
+            .copied()
+            .filter(|claim| claim.is_in_use())
+            .collect();
+        match deprived.as_slice() {
+            [] => Need::Nothing,
+            [claim] => match self.remake(claim) {
+                Ok(names) => Need::Remake((*claim).clone(), names),
+                Err(reason) => Need::Lost((*claim).clone(), reason),
+            },
+            [..] => Need::Freeze(deprived.iter().map(|claim| claim.node.clone()).collect()),
+        }
+    }
+
+    /// A claim whose node uses a pair that the register does not have.
+    fn deprived<'c>(&self, entitled: &[&'c Claim]) -> Option<&'c Claim> {
+        entitled.iter().copied().find(|claim| claim.is_in_use())
+    }
+
+    /// The names to write again for a claim.
+    ///
+    /// # Errors
+    /// Why they may not be: the one line that writes a pair that its node knows is sent at most once
+    /// for a pair, and only if nobody else can be meant to have the volume.
+    fn remake(&self, claim: &Claim) -> Result<Names, Reason> {
+        let names = claim.told.clone().ok_or(Reason::Superseded)?;
+        if self.mode != FencingMode::Pair {
+            return Err(Reason::OneName);
+        }
+        if self.claims.iter().any(|other| other.node != claim.node) {
+            return Err(Reason::OtherClaims);
+        }
+        if claim.remade.is_some() && claim.remade == names.subsystem {
+            return Err(Reason::SentBefore);
+        }
+        Ok(names)
+    }
+}
+
+/// Why the node of a claim may be cut off although the claim is still there.
+pub fn departed(claim: &Claim, presence: Presence) -> Option<Reason> {
+    match (presence, claim.wish) {
+        (Presence::Gone, _) => Some(Reason::NodeGone),
+        // The taint lets Kubernetes delete the attachment at once, and that is what counts here.
+        (Presence::OutOfService, Wish::Detach) => Some(Reason::OutOfService),
+        (Presence::OutOfService, Wish::Attach) | (Presence::Present, _) => None,
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// The words for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Orphan => "no VolumeAttachment asks for it",
+            Self::InTheWay => "no VolumeAttachment asks for it, and another node waits",
+            Self::NodeGone => "the Node object is gone",
+            Self::OutOfService => {
+                "the node is tainted out-of-service and its attachment is being deleted"
+            }
+            Self::Superseded => "the node was told other names",
+            Self::Stray => "the names are half written and nobody was told them",
+            Self::OneName => "this RDS cannot change both names, so a late command could undo it",
+            Self::SentBefore => "it was brought back once before, and a second time is not safe",
+            Self::OtherClaims => "another node has a VolumeAttachment too",
+        }
+    }
+
+    /// Whether it is so obvious that nothing has to be waited for. Anything else may be the middle of
+    /// something that is still under way.
+    pub const fn is_plain(self) -> bool {
+        match self {
+            Self::InTheWay | Self::OutOfService | Self::Stray | Self::Superseded => true,
+            Self::Orphan
+            | Self::NodeGone
+            | Self::OneName
+            | Self::SentBefore
+            | Self::OtherClaims => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! Brings one volume's register in line with the claims on it, in as few steps as it takes.
+
+use std::collections::HashMap;
+
+use tracing::{error, warn};
+
+use crate::domain::claim::{Claim, Presence};
+use crate::domain::drift::{self, Need, Reason, Sight};
+use crate::domain::error::{Error, Kind};
+use crate::domain::event::What;
+use crate::domain::grant::{Pair, Register};
+use crate::domain::id::NodeId;
+use crate::domain::names::{Names, NodeLabel};
+use crate::service::ledger::Told;
+use crate::service::registers::{After, View, Work};
+
+/// Steps that one repair may take: revoke, re-make, believe, and each once more after a lost reply.
+const MAX_STEPS: usize = 6;
+
+/// What came of a look at one volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mended {
+    /// It was as it should be.
+    AsItWas,
+    /// Something was repaired.
+    Repaired,
+    /// It cannot be repaired; its node has to attach it anew.
+    Lost,
+}
+
+/// Proof of who has a claim, good for one volume.
+#[derive(Debug, Default)]
+pub(super) struct Proof {
+    /// Every claim on it.
+    pub(super) claims: Vec<Claim>,
+    /// The machines behind them; one that is not in here is present.
+    pub(super) presence: HashMap<NodeId, Presence>,
+    /// The register may be an older state of the RDS: whatever stands there that was not told is
+    /// revoked, even if its node has a claim.
+    pub(super) is_stale: bool,
+    /// What may be the middle of something still under way has looked so for the grace period.
+    pub(super) is_due: bool,
+}
+
+impl Proof {
+    /// The machine behind a node id.
+    pub(super) fn presence(&self, node: &NodeId) -> Presence {
+        let known = self.presence.get(node).copied();
+        known.unwrap_or(Presence::Present)
+    }
+
+    /// The claims whose nodes count as using the volume.
+    pub(super) fn entitled(&self) -> impl Iterator<Item = &Claim> {
+        self.claims
+            .iter()
+            .filter(|claim| drift::departed(claim, self.presence(&claim.node)).is_none())
+    }
+}
+
+impl Work {
+    /// Asks who has a claim on the volume, and what became of their machines.
+    ///
+    /// # Errors
+    /// Those of the Kubernetes API: whoever cannot know does nothing.
+    pub(super) async fn proof(&self) -> Result<Proof, Error> {
+        let Some(cluster) = &self.state.cluster else {
+            return Ok(Proof::default());
+        };
+        let claims = cluster.claims_on(&self.id).await?;
+        let mut presence = HashMap::new();
+        for claim in &claims {
+            if !presence.contains_key(&claim.node) {
+                let there = cluster.presence(&claim.node).await?;
+                presence.insert(claim.node.clone(), there);
+            }
+        }
+        self.term.check()?;
+        Ok(Proof {
+            claims,
+            presence,
+            ..Proof::default()
+        })
+    }
+
+    /// Does what the volume needs until it needs nothing more.
+    ///
+    /// # Errors
+    /// If it cannot be brought in line; the volume must not be served then.
+    pub(super) async fn mend(&self, proof: &Proof) -> Result<Mended, Error> {
+        let mut mended = Mended::AsItWas;
+        let mut view: Option<View> = None;
+        for _ in 0..MAX_STEPS {
+            let seen = match view.take() {
+                Some(view) => view,
+                None => match self.read_ours().await? {
+                    Some(view) => view,
+                    None => return Ok(mended),
+                },
+            };
+            let need = self.need(&seen.register, proof);
+            let after = match need {
+                Need::Nothing => return Ok(mended),
+                Need::Believe(pair) => {
+                    self.believe(pair)?;
+                    return Ok(mended);
+                }
+                Need::Freeze(nodes) => return Err(self.frozen(&nodes)),
+                Need::Lost(claim, reason) => {
+                    self.give_up(&claim, reason);
+                    return Ok(Mended::Lost);
+                }
+                Need::Revoke(names, reason) => {
+                    self.note_revoke(&seen.register, reason);
+                    self.revoke(&names).await?
+                }
+                Need::Reopen(pair) => {
+                    self.note_repair(&pair.node, "re-opening a grant that was closed on the RDS");
+                    self.reopen(&pair).await?
+                }
+                Need::Remake(claim, names) => {
+                    let Register::Free(free) = &seen.register else {
+                        return Ok(mended);
+                    };
+                    match self.bring_back(&claim, names, free).await? {
+                        Some(after) => after,
+                        None => {
+                            self.give_up(&claim, Reason::SentBefore);
+                            return Ok(Mended::Lost);
+                        }
+                    }
+                }
+            };
+            mended = Mended::Repaired;
+            match after {
+                After::View(after) => view = Some(*after),
+                After::Gone => return Ok(mended),
+                After::Unknown(error) => {
+                    warn!(volume.id = %self.id, ?error, "reading again after a lost reply");
+                }
+            }
+        }
+        Err(Error::new(
+            Kind::Busy,
+            format!("the names of {} kept changing", self.id),
+        ))
+    }
+
+    fn need(&self, register: &Register, proof: &Proof) -> Need {
+        let answered = self.memory().told.map(|told| told.pair);
+        let sight = Sight {
+            mode: self.term.scheme.mode,
+            register,
+            claims: &proof.claims,
+            answered: answered.as_ref(),
+        };
+        let need = sight.need(|node| proof.presence(node));
+        match (&need, register) {
+            (Need::Nothing, Register::Granted(pair) | Register::Prepared(pair))
+                if proof.is_stale =>
+            {
+                Need::Revoke(pair.names.clone(), Reason::Superseded)
+            }
+            (Need::Revoke(_, reason), _)
+                if !(reason.is_plain() || proof.is_due || proof.is_stale) =>
+            {
+                Need::Nothing
+            }
+            _ => need,
+        }
+    }
+
+    /// Sends the one line of this pair's life that brings it back. It is put on record first, here
+    /// and on the VolumeAttachment, where the next leader will find it. `None` if it was sent before.
+    async fn bring_back(
+        &self,
+        claim: &Claim,
+        names: Names,
+        free: &Names,
+    ) -> Result<Option<After>, Error> {
+        let Some(pair) = self.told_pair(claim, &names) else {
+            return Ok(None);
+        };
+        self.believe(pair.clone())?;
+        if self.memory().told.is_some_and(|told| told.remade) {
+            return Ok(None);
+        }
+        if let Some(cluster) = &self.state.cluster {
+            let subsystem = pair.names.subsystem.as_deref().unwrap_or_default();
+            if !cluster.record_remake(claim, subsystem).await? {
+                return Ok(None);
+            }
+        }
+        if !self.state.ledger.begin_remake(&self.id, &pair) {
+            return Ok(None);
+        }
+        self.note_repair(&pair.node, "re-making a grant that the RDS lost");
+        self.remake(free, &pair).await.map(Some)
+    }
+
+    /// The pair that a claim's node was told, if it is one that this driver wrote for that node.
+    fn told_pair(&self, claim: &Claim, names: &Names) -> Option<Pair> {
+        let node = NodeLabel::of(&claim.node);
+        match self.term.scheme.read(&self.id, true, names) {
+            Register::Granted(pair) if pair.node == node || pair.node.is_shared() => Some(pair),
+            _ => None,
+        }
+    }
+
+    /// Takes a pair for told: it stands in the VolumeAttachment of its node.
+    pub(super) fn believe(&self, pair: Pair) -> Result<(), Error> {
+        if self.memory().told.is_some_and(|told| told.pair == pair) {
+            return Ok(());
+        }
+        self.tell(Told {
+            pair,
+            from: self.state.clock.boot(),
+            access: None,
+            remade: false,
+        })
+    }
+
+    fn note_repair(&self, node: &NodeLabel, message: &'static str) {
+        warn!(volume.id = %self.id, %node, "{message}");
+        self.happened(What::GrantRepaired {
+            volume: self.id.clone(),
+            node: node.to_string(),
+        });
+    }
+
+    fn note_revoke(&self, register: &Register, reason: Reason) {
+        let node = register.holder().map(ToString::to_string);
+        let node = node.unwrap_or_else(|| "nobody".to_owned());
+        let why = reason.as_str();
+        warn!(volume.id = %self.id, node, why, "revoking a grant");
+        if matches!(
+            reason,
+            Reason::NodeGone | Reason::OutOfService | Reason::Orphan | Reason::InTheWay
+        ) {
+            self.happened(What::StaleAttachmentCleared {
+                volume: self.id.clone(),
+                node,
+                why,
+            });
+        }
+    }
+
+    fn give_up(&self, claim: &Claim, reason: Reason) {
+        let why = reason.as_str();
+        error!(
+            volume.id = %self.id,
+            node.id = %claim.node,
+            why,
+            "a grant that the RDS lost cannot be brought back safely; the node has no access until the volume is detached and attached again"
+        );
+        self.state.ledger.untell(&self.id);
+        self.happened(What::GrantLost {
+            volume: self.id.clone(),
+            node: claim.node.to_string(),
+            why,
+        });
+    }
+
+    /// Tells people, if there is anywhere to tell them.
+    pub(super) fn happened(&self, what: What) {
+        self.state.tell(self.term.epoch(), what);
+    }
+
+    fn frozen(&self, nodes: &[NodeId]) -> Error {
+        let nodes: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+        Error::new(
+            Kind::Unavailable,
+            format!(
+                "volume {} has attached VolumeAttachments for several nodes ({}), and the RDS does not say who holds it; delete those that are wrong",
+                self.id,
+                nodes.join(", ")
+            ),
+        )
+    }
+}
