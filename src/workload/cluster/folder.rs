@@ -15,14 +15,14 @@ impl Folder {
     pub(super) fn create() -> io::Result<Self> {
         let name = format!("rds-csi-{:016x}", rand::random::<u64>());
         let folder = Self(std::env::temp_dir().join(name));
-        folder.make(&folder.0)?;
+        make(&folder.0)?;
         Ok(folder)
     }
 
     /// A folder in it.
     pub(super) fn within(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
-        self.make(&path)?;
+        make(&path)?;
         Ok(path)
     }
 
@@ -34,10 +34,10 @@ impl Folder {
         options.open(&path)?.write_all(text.as_bytes())?;
         Ok(path)
     }
+}
 
-    fn make(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(path)
-    }
+fn make(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
 }
 
 impl Drop for Folder {
