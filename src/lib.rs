@@ -19,3 +19,5 @@ pub mod service;
 pub mod sim;
 pub mod task;
 pub mod telemetry;
+#[cfg(feature = "sim")]
+pub mod workload;

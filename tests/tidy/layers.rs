@@ -87,6 +87,12 @@ const LAYERS: [Layer; 16] = [
         &["axum", "prost", "russh", "tonic"],
     ),
     layer("controller", BELOW_CONTROLLER, &["clap"]),
+    // What surrounds the driver shares no code with it but the wire format.
+    layer(
+        "workload",
+        &["proto", "sim"],
+        &["axum", "clap", "prost", "russh"],
+    ),
     layer("demo", BELOW_DEMO, &["clap"]),
 ];
 
@@ -117,6 +123,7 @@ const BELOW_DEMO: &[&str] = &[
     "sim",
     "task",
     "telemetry",
+    "workload",
 ];
 
 /// The domain decides; it does not wait, look at a clock, throw dice or touch the world.
@@ -308,6 +315,13 @@ fn a_use_against_the_table_is_found() {
         ("src/cli.rs", "use crate::config::Config;", 1),
         ("src/controller.rs", "use crate::sim::Server;", 1),
         ("src/demo.rs", "use crate::sim::Server;", 0),
+        (
+            "src/demo.rs",
+            "use crate::workload::placement::Placement;",
+            0,
+        ),
+        ("src/workload/a.rs", "use crate::proto::csi::Volume;", 0),
+        ("src/workload/a.rs", "use crate::domain::claim::Claim;", 1),
         ("src/demo.rs", "use crate::{domain::id, sim};", 1),
         ("src/demo.rs", "use crate::*;", 2),
         ("src/new.rs", "", 1),
