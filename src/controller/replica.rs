@@ -64,6 +64,9 @@ impl Replica {
             reconcile_interval,
             grace,
         } = config;
+        // Two libraries bring a TLS provider each, and neither may choose for the other. It may have
+        // been chosen already where several controllers live in one process.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let api = api(kubeconfig.as_deref()).await?;
         let namespace = namespace.unwrap_or_else(|| api.default_namespace.clone());
         let me = HolderId::of_process(&pod, &pod_uid, clock.random())?;
