@@ -86,7 +86,7 @@ async fn what_belongs_to_other_drivers_takes_no_room() {
     let theirs = json!({"csi": {"driver": "another.driver", "volumeHandle": "x"}});
     bed.volume_as('a', "theirs", &theirs);
     bed.attach_with('a', "one", |object| {
-        object["spec"]["attacher"] = json!("another.driver")
+        object["spec"]["attacher"] = json!("another.driver");
     });
     let bed = bed.watching().await;
     let counts = bed.cluster.counts();
