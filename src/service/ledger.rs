@@ -198,6 +198,15 @@ impl Ledger {
         self.with(|memories| memories.remove(id));
     }
 
+    /// How many volumes some node may be using, and how many none.
+    pub(super) fn census(&self) -> (usize, usize) {
+        self.with(|memories| {
+            let free = |memory: &&Box<Memory>| memory.user == User::Nobody;
+            let free = memories.values().filter(free).count();
+            (memories.len() - free, free)
+        })
+    }
+
     /// Forgets every volume that `keep` does not name.
     pub(super) fn retain(&self, keep: impl Fn(&VolumeId) -> bool) {
         self.with(|memories| memories.retain(|id, _| keep(id)));

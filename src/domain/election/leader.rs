@@ -76,6 +76,14 @@ impl Holding {
         }
     }
 
+    pub(super) fn last_change(&self, me: &HolderId) -> Change {
+        Change {
+            holder: Some(me.clone()),
+            epoch: self.recorded,
+            at: self.held_until.before(self.timing.renew_deadline()),
+        }
+    }
+
     pub(super) fn held_until(&self) -> BootTime {
         self.renewed.after(self.timing.renew_deadline())
     }
