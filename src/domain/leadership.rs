@@ -24,12 +24,6 @@ impl BootTime {
         Self(self.0.saturating_add(span))
     }
 
-    /// The moment `span` earlier, or when the machine started.
-    #[must_use]
-    pub fn before(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(span))
-    }
-
     /// How long until `later`; zero if that has passed.
     pub fn until(self, later: Self) -> Duration {
         later.0.saturating_sub(self.0)

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::election::{
-    Change, Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Predecessor, Standing,
-    Tenure, Timing, Version,
+    Change, Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Predecessor,
+    Standing, Tenure, Timing, Version,
 };
 use crate::domain::error::{Error, Kind};
 use crate::domain::leadership::{BootTime, Epoch};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::election::{Change, 
-    Failure, Hold, HolderId, Intent, LeaseView, Predecessor, Standing, Timing,
+use crate::domain::election::{
+    Change, Failure, Hold, HolderId, Intent, LeaseView, Predecessor, Standing, Timing,
 };
 use crate::domain::leadership::{BootTime, Epoch};
 

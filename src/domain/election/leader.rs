@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::election::{
-    Failure, Hold, HolderId, Intent, LeaseView, Loss, Standing, Tenure, Timing, Version,
+    Change, Failure, Hold, HolderId, Intent, LeaseView, Loss, Standing, Tenure, Timing, Version,
 };
 use crate::domain::leadership::{BootTime, Deadline, Epoch, Leadership};
 
@@ -80,7 +80,7 @@ impl Holding {
         Change {
             holder: Some(me.clone()),
             epoch: self.recorded,
-            at: self.held_until.before(self.timing.renew_deadline()),
+            at: self.renewed,
         }
     }
 
