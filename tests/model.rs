@@ -12,15 +12,19 @@
 )]
 
 mod model {
+    pub(crate) mod ablation;
+    pub(crate) mod hash;
     pub(crate) mod leader;
     pub(crate) mod names;
     pub(crate) mod programs;
     pub(crate) mod protocol;
     pub(crate) mod search;
     pub(crate) mod state;
+    pub(crate) mod tell;
 }
 
-use model::protocol::{Ablation, Protocol, Start};
+use model::ablation::Ablation;
+use model::protocol::{Protocol, Start};
 use model::search::search;
 use model::state::{Bounds, Breach};
 
@@ -42,17 +46,18 @@ const MOST_DEEP: usize = 100_000_000;
 /// Set to anything, it makes the searches of the whole protocol go deeper.
 const DEEP: &str = "RDS_CSI_MODEL_DEEP";
 
-/// calls, terms, losses, restores, remakes
-type Limits = [u8; 5];
+/// calls, terms, losses, restores, remakes, copies
+type Limits = [u8; 6];
 
 const fn bounds(of: Limits) -> Bounds {
-    let [calls, terms, losses, restores, remakes] = of;
+    let [calls, terms, losses, restores, remakes, copies] = of;
     Bounds {
         calls,
         terms,
         losses,
         restores,
         remakes,
+        copies,
     }
 }
 
@@ -83,24 +88,24 @@ fn breaks(ablation: Ablation, start: Start, of: Limits, breach: Breach, steps: u
 #[test]
 fn no_two_writers_no_replayed_write_and_no_ok_of_a_dead_epoch_from_creation_on() {
     if std::env::var_os(DEEP).is_some() {
-        holds(Start::Created, [3, 1, 1, 1, 1], MOST_DEEP);
+        holds(Start::Created, [3, 1, 1, 1, 1, 0], MOST_DEEP);
     } else {
-        holds(Start::Created, [3, 1, 1, 0, 0], MOST);
+        holds(Start::Created, [3, 1, 1, 0, 0, 0], MOST);
     }
 }
 
 #[test]
 fn no_two_writers_no_replayed_write_and_no_ok_of_a_dead_epoch_after_a_lost_grant() {
     if std::env::var_os(DEEP).is_some() {
-        holds(Start::GrantLost, [3, 1, 1, 0, 1], MOST_DEEP);
+        holds(Start::GrantLost, [3, 1, 1, 0, 1, 0], MOST_DEEP);
     } else {
-        holds(Start::GrantLost, [2, 1, 1, 0, 1], MOST);
+        holds(Start::GrantLost, [2, 1, 1, 0, 1, 0], MOST);
     }
 }
 
 #[test]
 fn without_conditions_a_late_remake_lets_a_second_writer_in() {
-    let of = [2, 1, 0, 0, 1];
+    let of = [2, 1, 0, 0, 1, 0];
     breaks(
         Ablation::NoCondition,
         Start::GrantLost,
@@ -112,7 +117,7 @@ fn without_conditions_a_late_remake_lets_a_second_writer_in() {
 
 #[test]
 fn an_untold_pair_answered_as_it_stands_lets_a_second_writer_in() {
-    let of = [3, 1, 0, 0, 0];
+    let of = [3, 1, 0, 0, 0, 0];
     breaks(
         Ablation::UntoldAsItStands,
         Start::Created,
@@ -124,7 +129,7 @@ fn an_untold_pair_answered_as_it_stands_lets_a_second_writer_in() {
 
 #[test]
 fn without_a_cut_before_the_open_a_late_remake_leaves_a_second_writer() {
-    let of = [2, 1, 0, 0, 1];
+    let of = [2, 1, 0, 0, 1, 0];
     breaks(
         Ablation::NoCutBeforeOpen,
         Start::GrantLost,
@@ -136,7 +141,7 @@ fn without_a_cut_before_the_open_a_late_remake_leaves_a_second_writer() {
 
 #[test]
 fn a_remake_in_one_step_lets_a_second_writer_in() {
-    let of = [2, 1, 0, 0, 1];
+    let of = [2, 1, 0, 0, 1, 0];
     breaks(
         Ablation::RemakeInOneStep,
         Start::GrantLost,
@@ -148,7 +153,7 @@ fn a_remake_in_one_step_lets_a_second_writer_in() {
 
 #[test]
 fn a_kept_subsystem_name_replays_a_write_over_the_node_that_came_between() {
-    let of = [3, 0, 0, 0, 0];
+    let of = [3, 0, 0, 0, 0, 0];
     breaks(
         Ablation::KeptSubsystem,
         Start::Created,
@@ -160,13 +165,13 @@ fn a_kept_subsystem_name_replays_a_write_over_the_node_that_came_between() {
 
 #[test]
 fn names_changed_under_a_live_export_leave_a_second_writer() {
-    let of = [2, 0, 0, 0, 0];
+    let of = [2, 0, 0, 0, 0, 0];
     breaks(Ablation::NoCut, Start::Created, of, Breach::TwoWriters, 25);
 }
 
 #[test]
 fn a_device_whose_sessions_outlive_the_export_has_a_second_writer() {
-    let of = [2, 0, 0, 0, 0];
+    let of = [2, 0, 0, 0, 0, 0];
     breaks(
         Ablation::SessionsOutliveExport,
         Start::Created,
@@ -178,7 +183,7 @@ fn a_device_whose_sessions_outlive_the_export_has_a_second_writer() {
 
 #[test]
 fn without_a_deadline_a_dead_epoch_answers_ok() {
-    let of = [1, 1, 0, 0, 0];
+    let of = [1, 1, 0, 0, 0, 0];
     breaks(
         Ablation::NoDeadline,
         Start::Created,
@@ -190,7 +195,7 @@ fn without_a_deadline_a_dead_epoch_answers_ok() {
 
 #[test]
 fn calls_served_before_a_lost_grant_is_back_replay_a_write() {
-    let of = [2, 0, 0, 0, 1];
+    let of = [2, 0, 0, 0, 1, 0];
     breaks(
         Ablation::ClaimIgnored,
         Start::GrantLost,
@@ -203,21 +208,21 @@ fn calls_served_before_a_lost_grant_is_back_replay_a_write() {
 #[test]
 fn without_a_deadline_there_is_still_one_writer() {
     let unbound = Some(Ablation::NoDeadline);
-    holds_at_the_rds(unbound, Start::Created, [2, 1, 0, 0, 0]);
-    holds_at_the_rds(unbound, Start::GrantLost, [2, 1, 0, 0, 1]);
+    holds_at_the_rds(unbound, Start::Created, [2, 1, 0, 0, 0, 0]);
+    holds_at_the_rds(unbound, Start::GrantLost, [2, 1, 0, 0, 1, 0]);
 }
 
 #[test]
 fn a_revoke_that_forgets_the_cut_lets_nobody_in_while_other_rules_stand() {
     let uncut = Some(Ablation::NoCutInRevoke);
-    holds_at_the_rds(uncut, Start::Created, [3, 1, 0, 0, 0]);
-    holds_at_the_rds(uncut, Start::GrantLost, [2, 1, 0, 0, 1]);
+    holds_at_the_rds(uncut, Start::Created, [3, 1, 0, 0, 0, 0]);
+    holds_at_the_rds(uncut, Start::GrantLost, [2, 1, 0, 0, 1, 0]);
 }
 
 /// A gap of the mode: its only changeable name is written in one step.
 #[test]
 fn where_only_host_names_change_a_late_remake_lets_a_second_writer_in() {
-    let of = [2, 1, 0, 0, 1];
+    let of = [2, 1, 0, 0, 1, 0];
     breaks(
         Ablation::KeptSubsystem,
         Start::GrantLost,
@@ -231,8 +236,8 @@ fn where_only_host_names_change_a_late_remake_lets_a_second_writer_in() {
 /// against two, both stopped between `find` and `set`.
 #[test]
 fn two_late_remakes_of_one_grant_let_a_second_writer_in() {
-    let leaders_change = [2, 1, 1, 0, 2];
-    let one_process_alone = [2, 0, 2, 0, 2];
+    let leaders_change = [2, 1, 1, 0, 2, 0];
+    let one_process_alone = [2, 0, 2, 0, 2, 0];
     for of in [leaders_change, one_process_alone] {
         let protocol = Protocol::new(None, Start::GrantLost, bounds(of), ANY);
         let outcome = search(&format!("two re-makes, GrantLost {of:?}"), &protocol, MOST);
@@ -244,5 +249,23 @@ fn two_late_remakes_of_one_grant_let_a_second_writer_in() {
 #[test]
 fn where_find_and_set_are_one_step_two_late_remakes_let_nobody_in() {
     let atomic = Some(Ablation::AtomicSet);
-    holds_at_the_rds(atomic, Start::GrantLost, [2, 1, 1, 0, 2]);
+    holds_at_the_rds(atomic, Start::GrantLost, [2, 1, 1, 0, 2, 0]);
+}
+
+#[test]
+fn measure() {
+    let list = std::env::var("MEASURE").unwrap_or_default();
+    for row in list.split(';').filter(|row| !row.is_empty()) {
+        let mut words = row.split(' ');
+        let start = if words.next() == Some("lost") { Start::GrantLost } else { Start::Created };
+        let ablation = match words.next() {
+            Some("norecord") => Some(Ablation::NoRecord),
+            Some("copied") => Some(Ablation::RemakeCopied),
+            Some("nodeadline") => Some(Ablation::NoDeadline),
+            _ => None,
+        };
+        let of: Vec<u8> = words.map(|w| w.parse().unwrap()).collect();
+        let protocol = Protocol::new(ablation, start, bounds(of.clone().try_into().unwrap()), if ablation == Some(Ablation::NoDeadline) { AT_THE_RDS } else { ANY });
+        search(&format!("{row}"), &protocol, MOST_DEEP);
+    }
 }
