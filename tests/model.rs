@@ -261,6 +261,9 @@ fn measure() {
         let ablation = match words.next() {
             Some("norecord") => Some(Ablation::NoRecord),
             Some("copied") => Some(Ablation::RemakeCopied),
+            Some("atomic") => Some(Ablation::AtomicSet),
+            Some("pubcopied") => Some(Ablation::PublishCopied),
+            Some("untold") => Some(Ablation::UntoldBeatsTold),
             Some("nodeadline") => Some(Ablation::NoDeadline),
             _ => None,
         };

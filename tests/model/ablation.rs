@@ -23,13 +23,14 @@ pub(crate) enum Ablation {
     NoDeadline,
     /// Calls are served over a register that the RDS lost, before the claim on it is brought back.
     ClaimIgnored,
-    /// Nothing comes between a `find` and its `set`.
+    /// Nothing comes between a `find` and its `set`; every line may run twice.
     AtomicSet,
     /// Nothing is recorded before a line that brings back a told pair is sent.
     NoRecord,
-    /// A re-make line may run twice.
+    /// A line that brings a fresh pair may run twice.
+    PublishCopied,
+    /// A line that brings back a told pair may run twice.
     RemakeCopied,
-    /// A re-make writes each name together with `export=no`, and opens nothing; a re-open line does,
-    /// once the names have been read back.
-    RemakeInTwoLines,
+    /// A grant that nobody was told holds the volume, though another node's claim was told its pair.
+    UntoldBeatsTold,
 }

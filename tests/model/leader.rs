@@ -62,6 +62,9 @@ impl Protocol {
         let pair = register.host;
         let counts = told == Some(pair) || state.claims[node].told() == Some(pair);
         let counts = view.is_some() && (counts || self.ablated(Ablation::UntoldAsItStands));
+        if view.is_some() && self.is_usurped(state, who, register) {
+            return Self::revoke(state, who, register);
+        }
         match self.decisions.publish(register, node, counts) {
             OnPublish::Grant => match (state.claims[node], state.claims[other]) {
                 // The other node's grant was lost: it comes back before anybody else is let in.
@@ -121,6 +124,9 @@ impl Protocol {
             Reading::Granted(holder) | Reading::Prepared(holder) => Some(holder),
             Reading::Free | Reading::Stray => None,
         };
+        if self.is_usurped(state, who, register) {
+            return Self::revoke(state, who, register);
+        }
         let taken = others.told().is_some()
             || held.is_some_and(|holder| holder != node && others != Claim::Absent);
         if taken && !self.ablated(Ablation::ClaimIgnored) {
@@ -136,6 +142,18 @@ impl Protocol {
                 Self::revoke(state, who, register);
             }
         }
+    }
+
+    /// A late line wrote a pair that nobody was told over the grant of a node that was told its own.
+    fn is_usurped(&self, state: &State, who: usize, register: Register) -> bool {
+        let (Reading::Granted(holder) | Reading::Prepared(holder)) = self.decisions.read(register)
+        else {
+            return false;
+        };
+        let told = [state.leaders[who].told, state.claims[holder].told()];
+        !told.contains(&Some(register.host))
+            && state.claims[1 - holder].told().is_some()
+            && !self.ablated(Ablation::UntoldBeatsTold)
     }
 
     /// Publish answers OK: the node will know the pair, and the attacher writes it down.

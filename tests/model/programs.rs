@@ -124,16 +124,6 @@ impl Programs {
         self
     }
 
-    /// Variant: a re-make only writes names, each together with `export=no`.
-    pub(crate) fn with_remake_in_two_lines(mut self) -> Self {
-        self.remake
-            .retain(|step| step.to.subsystem.is_some() || step.to.host.is_some());
-        for step in &mut self.remake {
-            step.to.exported = CUT;
-        }
-        self
-    }
-
     /// Ablation: a revoke only takes the names back, exported or not.
     pub(crate) fn without_cut_in_revoke(mut self) -> Self {
         self.revoke.retain(|step| step.to.exported != CUT);

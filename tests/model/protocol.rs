@@ -76,7 +76,6 @@ impl Protocol {
             Some(Ablation::RemakeInOneStep) => programs.with_remake_in_one_step(),
             Some(Ablation::NoCutInRevoke) => programs.without_cut_in_revoke(),
             Some(Ablation::NoCut) => programs.without_any_cut(),
-            Some(Ablation::RemakeInTwoLines) => programs.with_remake_in_two_lines(),
             _ => programs,
         };
         Self {
@@ -154,11 +153,20 @@ impl Protocol {
             }
             // A copy may wait for ever, so it is enough to make one while the line is new.
             let fresh = line.done == 0 && !line.found;
-            let may_be_copied = line.verb != Verb::Remake || self.ablated(Ablation::RemakeCopied);
-            if changes && fresh && may_be_copied && state.left.copies > 0 {
+            if changes && fresh && self.may_run_twice(line.verb) && state.left.copies > 0 {
                 actions.push(Action::Copy(index));
             }
         }
+    }
+
+    /// A line that writes a pair runs at most once, or is in one step what it is.
+    fn may_run_twice(&self, verb: Verb) -> bool {
+        self.ablated(Ablation::AtomicSet)
+            || match verb {
+                Verb::Read | Verb::Revoke | Verb::Reopen => true,
+                Verb::Publish => self.ablated(Ablation::PublishCopied),
+                Verb::Remake => self.ablated(Ablation::RemakeCopied),
+            }
     }
 
     /// One step of a line: the `find` of a conditional step, its `set`, or the read-back.
