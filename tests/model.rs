@@ -13,7 +13,9 @@
 
 mod model {
     pub(crate) mod ablation;
+    pub(crate) mod elections;
     pub(crate) mod hash;
+    pub(crate) mod joint;
     pub(crate) mod leader;
     pub(crate) mod names;
     pub(crate) mod programs;
@@ -21,6 +23,7 @@ mod model {
     pub(crate) mod search;
     pub(crate) mod state;
     pub(crate) mod tell;
+    pub(crate) mod terms;
 }
 
 use model::ablation::Ablation;
@@ -270,5 +273,32 @@ fn measure() {
         let of: Vec<u8> = words.map(|w| w.parse().unwrap()).collect();
         let protocol = Protocol::new(ablation, start, bounds(of.clone().try_into().unwrap()), if ablation == Some(Ablation::NoDeadline) { AT_THE_RDS } else { ANY });
         search(&format!("{row}"), &protocol, MOST_DEEP);
+    }
+}
+
+#[test]
+fn joint() {
+    use model::joint::Joint;
+    use model::terms::Patience;
+    let list = std::env::var("JOINT").unwrap_or_default();
+    for row in list.split(';').filter(|row| !row.is_empty()) {
+        let mut words = row.split(' ');
+        let kind = words.next().unwrap();
+        let ablation = match words.next() {
+            Some("nodeadline") => Some(Ablation::NoDeadline),
+            Some("clock") => Some(Ablation::LeadersClockStops),
+            Some("reply") => Some(Ablation::DeadlineFromReply),
+            Some("lock") => Some(Ablation::LockRecreated),
+            _ => None,
+        };
+        let breaches = match words.next() { Some("rds") => AT_THE_RDS, _ => ANY };
+        let of: Vec<u8> = words.map(|w| w.parse().unwrap()).collect();
+        let patience = Patience { ticks: of[0], losses: of[1], stops: of[2], kills: of[3] };
+        let start = if kind == "lost" { Start::GrantLost } else { Start::Created };
+        let model = if kind == "election" || kind == "quick" { Joint::election(ablation, patience, kind == "election") } else {
+            Joint::new(ablation, start, bounds(of[4..].to_vec().try_into().unwrap()), patience, breaches)
+        };
+        search(&format!("{row}"), &model, MOST_DEEP);
+        println!("{} elections", model.elections());
     }
 }

@@ -33,4 +33,12 @@ pub(crate) enum Ablation {
     RemakeCopied,
     /// A grant that nobody was told holds the volume, though another node's claim was told its pair.
     UntoldBeatsTold,
+    /// The clock by which a leader measures its term may stand still, as one does that does not
+    /// count suspend, or any in a paused virtual machine.
+    LeadersClockStops,
+    /// A term is measured from the answer of a renewal instead of from when it was sent.
+    DeadlineFromReply,
+    /// The lock file was made anew: a replacement gets a lock that its frozen predecessor does not
+    /// hold.
+    LockRecreated,
 }

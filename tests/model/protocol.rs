@@ -159,6 +159,14 @@ impl Protocol {
         }
     }
 
+    /// Makes states of equal future equal.
+    pub(crate) fn tidy(&self, state: &mut State) {
+        state.sort_lines();
+        if self.naming == Naming::Shortest {
+            state.rename();
+        }
+    }
+
     /// A line that writes a pair runs at most once, or is in one step what it is.
     fn may_run_twice(&self, verb: Verb) -> bool {
         self.ablated(Ablation::AtomicSet)
@@ -358,10 +366,7 @@ impl Model for Protocol {
             Action::ForceDetach(node) => state.claims[node] = Claim::Absent,
             Action::Connect(node) => Self::connect(&mut state, node),
         }
-        state.sort_lines();
-        if self.naming == Naming::Shortest {
-            state.rename();
-        }
+        self.tidy(&mut state);
         Some(state)
     }
 

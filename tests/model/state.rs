@@ -118,6 +118,20 @@ pub(crate) enum Job {
     Repair(Node),
 }
 
+// === impl Bounds ===
+
+impl Bounds {
+    /// Nothing happens.
+    pub(crate) const NONE: Self = Self {
+        calls: 0,
+        terms: 0,
+        losses: 0,
+        restores: 0,
+        remakes: 0,
+        copies: 0,
+    };
+}
+
 // === impl Leader ===
 
 impl Leader {
