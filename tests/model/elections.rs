@@ -232,7 +232,10 @@ fn want(intent: &Intent) -> Want {
             expecting: expecting.as_str().parse().unwrap(),
             epoch: small(epoch),
         },
-        Intent::Renew { epoch, offer: false } => Want::Renew {
+        Intent::Renew {
+            epoch,
+            offer: false,
+        } => Want::Renew {
             epoch: small(epoch),
         },
         Intent::End(_) => Want::End,

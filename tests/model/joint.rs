@@ -127,7 +127,8 @@ impl Model for Joint {
         self.rules.offer_world(terms, &mut events);
         actions.extend(events.into_iter().map(Action::Term));
         let mut offered = Vec::new();
-        self.protocol.offer(grants, self.acting(terms), &mut offered);
+        self.protocol
+            .offer(grants, self.acting(terms), &mut offered);
         actions.extend(offered.into_iter().map(Action::Grant));
     }
 

@@ -107,9 +107,7 @@ where
         steps.push(format!("{what:<75} {}", model.show(&state)));
     }
     Counterexample {
-        breach: model
-            .breach(&state)
-            .expect("the search ended at a breach"),
+        breach: model.breach(&state).expect("the search ended at a breach"),
         steps,
     }
 }

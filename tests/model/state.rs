@@ -324,6 +324,11 @@ impl Line {
     /// Where the line stands among others, whatever names it carries.
     pub(super) fn order(&self) -> (u8, u8, u8, bool) {
         let by = self.by.map_or(0, |by| by + 1);
-        (u8::try_from(by).expect("one of few processes"), self.verb as u8, self.done, self.found)
+        (
+            u8::try_from(by).expect("one of few processes"),
+            self.verb as u8,
+            self.done,
+            self.found,
+        )
     }
 }

@@ -169,7 +169,9 @@ impl Rules {
             if self.known(terms, who).reads {
                 events.push(Event::ReadRds(who));
             }
-            let asked = self.elections.tell(process.election, terms.clock(who), Told::Asked);
+            let asked = self
+                .elections
+                .tell(process.election, terms.clock(who), Told::Asked);
             if asked != (process.election, Want::Nothing) && asked.1 != Want::End {
                 events.push(Event::Turn(who));
             }
@@ -220,7 +222,10 @@ impl Rules {
             Event::Answer(who) => self.answer(terms, who),
             Event::GiveUp(who) => {
                 terms.left.losses -= 1;
-                let call = terms.processes[who].call.take().expect("a call is under way");
+                let call = terms.processes[who]
+                    .call
+                    .take()
+                    .expect("a call is under way");
                 if call.answer.is_none() {
                     terms.late.push(call);
                 }
@@ -235,7 +240,9 @@ impl Rules {
                 terms.left.kills -= 1;
                 let process = &mut terms.processes[who];
                 process.dead = true;
-                terms.late.extend(process.call.take().filter(|call| call.answer.is_none()));
+                terms
+                    .late
+                    .extend(process.call.take().filter(|call| call.answer.is_none()));
             }
             Event::ShortCut(who) => {
                 // The Lease now names the replacement. The rest is what an election makes of a
@@ -275,7 +282,10 @@ impl Rules {
     }
 
     fn answer(&self, terms: &mut Terms, who: usize) {
-        let call = terms.processes[who].call.take().expect("a call is under way");
+        let call = terms.processes[who]
+            .call
+            .take()
+            .expect("a call is under way");
         let answer = call.answer.expect("it was served");
         let sent = match self.is(Ablation::DeadlineFromReply) {
             true => terms.clock(who),
