@@ -287,9 +287,10 @@ impl Rules {
             .take()
             .expect("a call is under way");
         let answer = call.answer.expect("it was served");
-        let sent = match self.is(Ablation::DeadlineFromReply) {
-            true => terms.clock(who),
-            false => call.sent,
+        let sent = if self.is(Ablation::DeadlineFromReply) {
+            terms.clock(who)
+        } else {
+            call.sent
         };
         let told = match (call.want, answer) {
             (Want::Look, Ok(lease)) => Told::Seen(lease),

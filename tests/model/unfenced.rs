@@ -225,6 +225,6 @@ mod tests {
 
     #[test]
     fn a_rebuild_that_ignores_attachments_being_deleted_lets_a_second_writer_in() {
-        assert_eq!(steps_to_two_writers(Rebuild::DeletingIsGone), Some(9));
+        assert_eq!(steps_to_two_writers(Rebuild::DeletingIsGone), Some(10));
     }
 }
