@@ -45,8 +45,7 @@ const AT_THE_RDS: &[Breach] = &[Breach::TwoWriters, Breach::ReplayedWrite];
 /// nothing, and fails.
 const MOST: usize = 6_000_000;
 
-/// The same where somebody asked for the deep search: XXGIB, and XXMIN if
-/// this test is optimised.
+/// The same where somebody asked for the deep search.
 const MOST_DEEP: usize = 100_000_000;
 
 /// Set to anything, it makes the searches of the whole protocol go deeper.

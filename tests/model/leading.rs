@@ -6,7 +6,11 @@ use super::protocol::Start;
 use super::search::search;
 use super::state::{Bounds, Breach};
 use super::terms::Patience;
-use crate::{ANY, AT_THE_RDS, MOST, MOST_DEEP, is_deep};
+use crate::ANY;
+use crate::AT_THE_RDS;
+use crate::MOST;
+use crate::MOST_DEEP;
+use crate::is_deep;
 
 const SECOND_LEADER: &[Breach] = &[Breach::TwoLeaders];
 
