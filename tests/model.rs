@@ -79,8 +79,9 @@ fn holds(start: Start, of: Limits, most: usize) {
 
 /// Even without one rule there is one writer, and no write comes late.
 fn holds_at_the_rds(ablation: Option<Ablation>, start: Start, of: Limits) {
+    let most = if is_deep() { MOST_DEEP } else { MOST };
     let protocol = Protocol::new(ablation, start, bounds(of), AT_THE_RDS);
-    let outcome = search(&format!("{ablation:?}, {start:?} {of:?}"), &protocol, MOST);
+    let outcome = search(&format!("{ablation:?}, {start:?} {of:?}"), &protocol, most);
     assert!(outcome.exhausted, "{outcome:?}");
 }
 
@@ -88,7 +89,7 @@ fn holds_at_the_rds(ablation: Option<Ablation>, start: Start, of: Limits) {
 /// bounds, it does not.
 fn breaks(ablation: Ablation, start: Start, of: Limits, breach: Breach, steps: usize) {
     let protocol = Protocol::new(Some(ablation), start, bounds(of), ANY);
-    let outcome = search(&format!("{ablation:?}, {start:?} {of:?}"), &protocol, MOST);
+    let outcome = search(&format!("{ablation:?}, {start:?} {of:?}"), &protocol, most);
     let found = outcome.counterexample.expect("a counterexample");
     assert_eq!((found.breach, found.steps.len()), (breach, steps));
     holds(start, of, MOST);
