@@ -1,5 +1,6 @@
 //! The leader is hit, and how long it takes until another one serves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
@@ -124,7 +125,7 @@ fn next_publish(
     journal: &mut Receiver<Entry>,
     leader: &str,
     kind: Kind,
-    ready: &mut Option<(std::sync::Arc<str>, Instant)>,
+    ready: &mut Option<(Arc<str>, Instant)>,
 ) -> Option<Instant> {
     loop {
         let entry = match journal.try_recv() {
@@ -135,9 +136,13 @@ fn next_publish(
         };
         match entry.what {
             // A frozen leader cannot have answered, and an old one is not asked again: its sidecar
-            // probes only when it has been started anew.
-            What::Probed { ready: true } if kind.blow != Blow::Freeze || *entry.pod != *leader => {
-                ready.get_or_insert((entry.pod, entry.at));
+            // probes only when it has been started anew. Whoever was ready before and is overtaken
+            // has ended without serving anybody.
+            What::Probed { ready: true }
+                if (kind.blow != Blow::Freeze || *entry.pod != *leader)
+                    && ready.as_ref().is_none_or(|(pod, _)| *pod != entry.pod) =>
+            {
+                *ready = Some((entry.pod, entry.at));
             }
             What::Published(call) if call.error.is_none() => {
                 let new = ready.as_ref().is_some_and(|(pod, _)| *pod == entry.pod);
@@ -152,4 +157,84 @@ fn next_publish(
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::broadcast;
+
+    use super::*;
+    use crate::workload::attacher::Call;
+
+    fn ready() -> What {
+        What::Probed { ready: true }
+    }
+
+    fn published(error: Option<&str>) -> What {
+        What::Published(Call {
+            attachment: "csi-1".to_owned(),
+            took: Duration::ZERO,
+            error: error.map(ToOwned::to_owned),
+        })
+    }
+
+    /// Returns who serves, and which entry proved it.
+    fn check(kind: Kind, entries: &[(&str, What)]) -> Option<(String, usize)> {
+        let (sender, mut journal) = broadcast::channel(16);
+        let start = Instant::now();
+        for (number, (pod, what)) in (0..).zip(entries) {
+            let entry = Entry {
+                at: start + Duration::from_secs(number),
+                pod: (*pod).into(),
+                what: what.clone(),
+            };
+            sender.send(entry).expect("there is a reader");
+        }
+        let mut found = None;
+        let served = next_publish(&mut journal, "old", kind, &mut found)?;
+        let (pod, _) = found.expect("somebody was ready");
+        let number = usize::try_from((served - start).as_secs()).expect("a small number");
+        Some((pod.to_string(), number))
+    }
+
+    #[test]
+    fn who_serves_is_whoever_answers_a_publish_after_it_said_ready() {
+        let [kill, freeze, terminate] = KINDS;
+        let new = |number| Some(("new".to_owned(), number));
+        let late = published(Some("code = Unavailable"));
+        let ok = || published(None);
+        type Row<'a> = (Kind, Vec<(&'a str, What)>, Option<(String, usize)>);
+        let rows: [Row<'_>; 7] = [
+            (kill, vec![("new", ready()), ("new", ok())], new(1)),
+            (kill, vec![("new", ready()), ("new", late)], None),
+            // What the old leader still answers while it drains.
+            (terminate, vec![("old", ok()), ("new", ready())], None),
+            (
+                terminate,
+                vec![
+                    ("old", ok()),
+                    ("new", ready()),
+                    ("old", ok()),
+                    ("new", ok()),
+                ],
+                new(3),
+            ),
+            // A process of the same pod takes over, but not one that stands still.
+            (
+                kill,
+                vec![("old", ready()), ("old", ok())],
+                Some(("old".to_owned(), 1)),
+            ),
+            (freeze, vec![("old", ready()), ("old", ok())], None),
+            // The first to be ready dies before it serves.
+            (
+                kill,
+                vec![("old", ready()), ("new", ready()), ("new", ok())],
+                new(2),
+            ),
+        ];
+        for (kind, entries, expected) in rows {
+            assert_eq!(check(kind, &entries), expected, "{entries:?}");
+        }
+    }
 }

@@ -20,6 +20,10 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Three processes of a debug build on a busy machine start within five seconds.
 const START_LIMIT: Duration = Duration::from_secs(45);
 
+/// Nobody leads yet and controllers keep ending: two rounds of three will not be followed by a third
+/// that is better.
+const HOPELESS: u64 = 6;
+
 /// Why the demo cannot go on.
 #[derive(Debug)]
 pub(super) enum Halt {
@@ -94,10 +98,11 @@ impl Director {
             if let Some(pod) = self.cluster.ready().await {
                 return Ok(pod);
             }
-            if start.elapsed() > START_LIMIT {
-                let pod = "controller-0";
-                let state = self.state_of(pod);
-                let error = anyhow::anyhow!("nobody serves after {START_LIMIT:?}; {state}");
+            let is_hopeless = self.failovers.is_empty() && self.restarts >= HOPELESS;
+            if is_hopeless || start.elapsed() > START_LIMIT {
+                let state = self.state_of("controller-0");
+                let waited = start.elapsed();
+                let error = anyhow::anyhow!("nobody serves after {waited:.1?}; {state}");
                 return Err(Halt::Broken(error));
             }
             self.tick().await?;

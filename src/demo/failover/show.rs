@@ -153,7 +153,7 @@ fn line_of(at: Duration, status: &Status) -> String {
 }
 
 fn stamped(at: Duration, what: &str) -> String {
-    format!("{:>7.1} s  {what}", at.as_secs_f64())
+    format!("{:>6.1} s  {what}", at.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -175,10 +175,10 @@ mod tests {
             },
             ..Status::default()
         };
-        let line = line_of(Duration::from_millis(61_250), &status);
+        let line = line_of(Duration::from_millis(61_300), &status);
         assert_eq!(
             line,
-            "   61.3 s  leader controller-1, epoch 12; 4 grants; writing a b c x; 999 attaches; \
+            "  61.3 s  leader controller-1, epoch 12; 4 grants; writing a b c x; 999 attaches; \
              second writers 0, replayed 0"
         );
         assert!(line.len() <= WIDTH, "{}", line.len());

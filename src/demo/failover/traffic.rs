@@ -92,7 +92,7 @@ async fn attack(mover: &Mover, sabotage: bool) -> Result<(), Violated> {
     again.stage().await?;
     write_for_a_while(&again, WRITES).await?;
     mover.tally.tell(format!(
-        "{a} was cut off while it wrote, {b} had the volume, {a} is back: its old write did not land"
+        "{a} was cut off writing, {b} had the volume, {a} is back: its old write did not land"
     ));
     again.leave().await
 }
