@@ -227,10 +227,18 @@ pub enum Profile {
 /// `rds-csi demo`.
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that stands alone"
+)]
 pub struct DemoArgs {
-    /// End after the story instead of moving a volume until Ctrl-C
+    /// End by itself, after about a minute, instead of going on until Ctrl-C
     #[arg(long, env = "RDS_CSI_DEMO_ONCE")]
     pub once: bool,
+
+    /// Tell the story of one volume and one controller, without Kubernetes
+    #[arg(long, env = "RDS_CSI_DEMO_STANDALONE")]
+    pub standalone: bool,
 
     /// Print nothing but one JSON object at the end
     #[arg(long, env = "RDS_CSI_DEMO_JSON", requires = "once")]

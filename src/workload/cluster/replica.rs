@@ -149,7 +149,7 @@ impl Replica {
     pub async fn restart(&mut self) -> io::Result<()> {
         self.end_process().await;
         self.lives += 1;
-        let log = File::create(self.log_path())?;
+        let log = File::create(self.log_path(self.lives))?;
         let mut command = Command::new(&self.plan.options.program);
         // Every flag can come from the environment; that of whoever started us must not.
         for (key, _) in std::env::vars_os() {
@@ -195,9 +195,11 @@ impl Replica {
         self.remove_lock();
     }
 
-    /// The end of what the present process said.
+    /// The end of what the present process said, or the one before if it has said nothing yet.
     pub fn log_tail(&self) -> String {
-        let text = fs::read_to_string(self.log_path()).unwrap_or_else(|error| error.to_string());
+        let logs = (1..=self.lives).rev().map(|life| self.log_path(life));
+        let mut texts = logs.filter_map(|log| fs::read_to_string(log).ok());
+        let text = texts.find(|text| !text.is_empty()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let start = lines.len().saturating_sub(LOG_LINES);
         let tail: Vec<&str> = lines.iter().skip(start).copied().collect();
@@ -226,8 +228,8 @@ impl Replica {
         Ok(())
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.lives))
+    fn log_path(&self, life: u32) -> PathBuf {
+        self.folder.join(format!("{life}.log"))
     }
 
     /// It goes with the pod's emptyDir. There may have been none.
