@@ -89,7 +89,7 @@ fn holds_at_the_rds(ablation: Option<Ablation>, start: Start, of: Limits) {
 /// bounds, it does not.
 fn breaks(ablation: Ablation, start: Start, of: Limits, breach: Breach, steps: usize) {
     let protocol = Protocol::new(Some(ablation), start, bounds(of), ANY);
-    let outcome = search(&format!("{ablation:?}, {start:?} {of:?}"), &protocol, most);
+    let outcome = search(&format!("{ablation:?}, {start:?} {of:?}"), &protocol, MOST);
     let found = outcome.counterexample.expect("a counterexample");
     assert_eq!((found.breach, found.steps.len()), (breach, steps));
     holds(start, of, MOST);
