@@ -18,9 +18,17 @@ use crate::service::registers::{After, View, Work};
 /// Steps that one repair may take: revoke, re-make, believe, and each once more after a lost reply.
 const MAX_STEPS: usize = 6;
 
+/// What came of a look at one volume, and how it was seen last.
+#[derive(Debug)]
+pub(super) struct Mended {
+    pub(super) outcome: Outcome,
+    /// `None` if there is no such entry.
+    pub(super) view: Option<View>,
+}
+
 /// What came of a look at one volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mended {
+pub(super) enum Outcome {
     /// It was as it should be.
     AsItWas,
     /// Something was repaired.
@@ -94,27 +102,28 @@ impl Work {
     /// # Errors
     /// If it cannot be brought in line; the volume must not be served then.
     pub(super) async fn mend(&self, proof: &Proof) -> Result<Mended, Error> {
-        let mut mended = Mended::AsItWas;
+        let mut outcome = Outcome::AsItWas;
+        let mended = |outcome, view| Ok(Mended { outcome, view });
         let mut view: Option<View> = None;
         for _ in 0..MAX_STEPS {
             let seen = match view.take() {
                 Some(view) => view,
                 None => match self.read_ours().await? {
                     Some(view) => view,
-                    None => return Ok(mended),
+                    None => return mended(outcome, None),
                 },
             };
             let need = self.need(&seen.register, proof);
             let after = match need {
-                Need::Nothing => return Ok(mended),
+                Need::Nothing => return mended(outcome, Some(seen)),
                 Need::Believe(pair) => {
                     self.believe(pair)?;
-                    return Ok(mended);
+                    return mended(outcome, Some(seen));
                 }
                 Need::Freeze(nodes) => return Err(self.frozen(&nodes)),
                 Need::Lost(claim, reason) => {
                     self.give_up(&claim, reason);
-                    return Ok(Mended::Lost);
+                    return mended(Outcome::Lost, Some(seen));
                 }
                 Need::Revoke(names, reason) => {
                     self.note_revoke(&seen.register, reason);
@@ -126,21 +135,21 @@ impl Work {
                 }
                 Need::Remake(claim, names) => {
                     let Register::Free(free) = &seen.register else {
-                        return Ok(mended);
+                        return mended(outcome, Some(seen));
                     };
                     match self.bring_back(&claim, names, free).await? {
                         Some(after) => after,
                         None => {
                             self.give_up(&claim, Reason::SentBefore);
-                            return Ok(Mended::Lost);
+                            return mended(Outcome::Lost, Some(seen));
                         }
                     }
                 }
             };
-            mended = Mended::Repaired;
+            outcome = Outcome::Repaired;
             match after {
                 After::View(after) => view = Some(*after),
-                After::Gone => return Ok(mended),
+                After::Gone => return mended(outcome, None),
                 After::Unknown(error) => {
                     warn!(volume.id = %self.id, ?error, "reading again after a lost reply");
                 }

@@ -239,7 +239,10 @@ fn want(intent: &Intent) -> Want {
             epoch: small(epoch),
         },
         Intent::End(_) => Want::End,
-        Intent::Create | Intent::Release | Intent::Renew { offer: true, .. } => {
+        Intent::Create
+        | Intent::Succeed { .. }
+        | Intent::Release
+        | Intent::Renew { offer: true, .. } => {
             panic!("nothing in this model leads to {intent:?}")
         }
     }

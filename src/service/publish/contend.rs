@@ -8,7 +8,7 @@ use crate::domain::event::What;
 use crate::domain::grant::{Pair, Register};
 use crate::domain::names::NodeLabel;
 use crate::domain::publish::Publish;
-use crate::service::mend::{Mended, Proof};
+use crate::service::mend::{Outcome, Proof};
 use crate::service::publish::Publishing;
 use crate::service::registers::{After, View};
 
@@ -35,7 +35,10 @@ impl Publishing {
             // The RDS may have lost what a node was told.
             Publish::Grant(_) => self.work.memory().told.is_some(),
             Publish::HeldBy(_) => true,
-            Publish::AsItStands(_) => self.label.is_shared() && !self.is_sharer(),
+            Publish::AsItStands(_) | Publish::Reopen(_) if self.label.is_shared() => {
+                !self.is_sharer()
+            }
+            Publish::AsItStands(_) => false,
             Publish::Reopen(_) | Publish::RevokeFirst(_) => own && !told,
             Publish::Untouchable(_) => false,
         }
@@ -56,11 +59,11 @@ impl Publishing {
             | Publish::RevokeFirst(_)
             | Publish::Untouchable(_) => {
                 let mended = self.work.mend(&proof).await?;
-                if matches!(decided, Publish::Grant(_)) && mended == Mended::AsItWas {
+                if matches!(decided, Publish::Grant(_)) && mended.outcome == Outcome::AsItWas {
                     // Whoever was told has no claim any more, or has not used what it was told.
                     self.work.state.ledger.untell(&self.work.id);
                 }
-                Ok(None)
+                mended.view.map(Some).ok_or_else(|| self.work.not_found())
             }
         }
     }
@@ -76,11 +79,12 @@ impl Publishing {
             return Err(Error::new(Kind::Incompatible, context));
         }
         let register = Register::Granted(pair.clone());
+        let told = self.work.memory().told;
         let sight = Sight {
             mode: self.work.term.scheme.mode,
             register: &register,
             claims: &proof.claims,
-            answered: None,
+            answered: told.as_ref().map(|told| &told.pair),
         };
         match sight.contention(pair, asking, |node| proof.presence(node)) {
             Contention::Held => {
