@@ -1,15 +1,24 @@
 //! Composition root of the controller: builds the adapters, hands them to the services, supervises.
 
+mod replica;
+mod source;
+
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::admin::{self, Source, routes};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::rds::{HostKey, RdsConfig};
+use crate::controller::replica::{End, Replica};
+use crate::controller::source::Desk;
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
 use crate::csi::{server, socket};
@@ -22,7 +31,8 @@ use crate::task::Supervisor;
 /// Runs the controller until `stop` is cancelled and the calls under way are answered.
 ///
 /// # Errors
-/// If the configuration cannot work here, or any part of the controller ends by itself.
+/// If the configuration cannot work here, leadership is lost, or any part of the controller ends by
+/// itself.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let Config {
         endpoint,
@@ -30,35 +40,106 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         rds,
         volumes: settings,
         replica,
-        admin: _,
-        control: _,
+        admin,
+        control,
     } = config;
-    anyhow::ensure!(
-        replica.is_none(),
-        "several replicas are not wired yet; use --standalone"
-    );
     info!(rds = %rds.address, "the RDS");
-    let clock = Arc::new(SystemClock);
-    let volumes = Volumes::new(backend(rds, clock.clone())?, clock, settings);
+    let address = rds.address.clone();
+    let instance = replica
+        .as_ref()
+        .map_or_else(|| "standalone".to_owned(), |replica| replica.pod.clone());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let backend = backend(rds, Arc::clone(&clock))?;
 
-    // The socket is there before the RDS has been read: sidecars wait for one that says that it is
-    // not ready, and end if there is none.
+    // The socket is there before anything has been read, and on every replica: sidecars wait for one
+    // that says that it is not ready, and end if there is none.
     let listener = socket::bind(&endpoint).await?;
     info!(%endpoint, driver = %driver_name, "serving CSI");
+    let replica = match replica {
+        Some(config) => Some(Replica::start(config, &driver_name, Arc::clone(&clock)).await?),
+        None => None,
+    };
+    let volumes = match &replica {
+        None => Volumes::new(backend, Arc::clone(&clock), settings),
+        Some(replica) => {
+            Volumes::in_cluster(backend, Arc::clone(&clock), settings, replica.kubernetes())
+        }
+    };
+    let end = End::default();
+    let desk: Arc<dyn Source> = Arc::new(Desk {
+        driver: driver_name.clone(),
+        instance,
+        rds: address,
+        clock,
+        volumes: volumes.clone(),
+        kubernetes: replica.as_ref().map(Replica::side),
+        drain: end.drain.clone(),
+        drained: end.drained.clone(),
+    });
     let ready = volumes.clone();
     let identity = Identity::new(driver_name, move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
 
     let mut tasks = Supervisor::new(stop.clone());
-    tasks.spawn("volumes", async move {
-        volumes.run().await;
-        Ok::<_, Infallible>(())
-    });
+    let drained = match replica {
+        None => {
+            let idle = volumes.clone();
+            tasks.spawn("volumes", async move {
+                volumes.run().await;
+                Ok::<_, Infallible>(())
+            });
+            let End { drain, drained } = end;
+            tasks.spawn_aside("drain", async move {
+                drain.cancelled().await;
+                idle.stop();
+                idle.drain().await;
+                drained.cancel();
+                Ok::<_, Infallible>(())
+            });
+            stop
+        }
+        Some(replica) => replica.spawn(&mut tasks, &volumes, stop, end),
+    };
+    serve_admin(&mut tasks, desk, admin, &control, &drained).await?;
     tasks.spawn(
         "csi",
-        server::serve(listener, routes, stop.cancelled_owned()),
+        server::serve(listener, routes, drained.cancelled_owned()),
     );
     Ok(tasks.run().await?)
+}
+
+/// Answers people and probes: on the port, if one is wanted, and on the control socket.
+async fn serve_admin(
+    tasks: &mut Supervisor,
+    desk: Arc<dyn Source>,
+    port: Option<SocketAddr>,
+    control: &Path,
+    over: &CancellationToken,
+) -> anyhow::Result<()> {
+    if let Some(port) = port {
+        let listener = TcpListener::bind(port)
+            .await
+            .with_context(|| format!("--metrics-address {port} cannot be used"))?;
+        let listening = listener
+            .local_addr()
+            .context("the admin port has no address")?;
+        info!(%listening, "serving health and status");
+        let routes = routes::public(Arc::clone(&desk));
+        tasks.spawn_aside(
+            "admin",
+            admin::server::serve(listener, routes, over.clone()),
+        );
+    }
+    let endpoint = format!("unix://{}", control.display());
+    let endpoint = endpoint
+        .parse()
+        .context("--control-socket cannot be used")?;
+    let listener = socket::bind(&endpoint).await?;
+    tasks.spawn_aside(
+        "control",
+        admin::server::serve(listener, routes::control(desk), over.clone()),
+    );
+    Ok(())
 }
 
 /// The RDS behind its port: the one place that knows which adapter is used.

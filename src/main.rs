@@ -7,7 +7,7 @@ use clap::Parser;
 use rds_csi::cli::{Cli, Command};
 use rds_csi::config::Config;
 use rds_csi::task::signals::Signals;
-use rds_csi::{controller, telemetry};
+use rds_csi::{controller, operator, telemetry};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -85,6 +85,9 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
             };
             run(options, stop).await
         }
+        Command::Status(args) => operator::status::run(args, stop).await,
+        Command::Explain(args) => operator::explain::run(args, stop).await,
+        Command::Drain(args) => operator::drain(args, stop).await,
         Command::Version => {
             println!("rds-csi {}", env!("CARGO_PKG_VERSION"));
             Ok(())

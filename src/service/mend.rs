@@ -9,8 +9,9 @@ use crate::domain::drift::{self, Need, Reason, Sight};
 use crate::domain::error::{Error, Kind};
 use crate::domain::event::What;
 use crate::domain::grant::{Pair, Register};
-use crate::domain::id::NodeId;
+use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::names::{Names, NodeLabel};
+use crate::service::State;
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work};
 
@@ -43,6 +44,26 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// Who has a claim on a volume now; nobody where there is no Kubernetes.
+    pub(super) async fn about(state: &State, id: &VolumeId) -> Result<Self, Error> {
+        let Some(cluster) = &state.cluster else {
+            return Ok(Self::default());
+        };
+        let claims = cluster.claims_on(id).await?;
+        let mut presence = HashMap::new();
+        for claim in &claims {
+            if !presence.contains_key(&claim.node) {
+                let there = cluster.presence(&claim.node).await?;
+                presence.insert(claim.node.clone(), there);
+            }
+        }
+        Ok(Self {
+            claims,
+            presence,
+            ..Self::default()
+        })
+    }
+
     /// The machine behind a node id.
     pub(super) fn presence(&self, node: &NodeId) -> Presence {
         let known = self.presence.get(node).copied();
@@ -63,23 +84,9 @@ impl Work {
     /// # Errors
     /// Those of the Kubernetes API: whoever cannot know does nothing.
     pub(super) async fn proof(&self) -> Result<Proof, Error> {
-        let Some(cluster) = &self.state.cluster else {
-            return Ok(Proof::default());
-        };
-        let claims = cluster.claims_on(&self.id).await?;
-        let mut presence = HashMap::new();
-        for claim in &claims {
-            if !presence.contains_key(&claim.node) {
-                let there = cluster.presence(&claim.node).await?;
-                presence.insert(claim.node.clone(), there);
-            }
-        }
+        let proof = Proof::about(&self.state, &self.id).await?;
         self.term.check()?;
-        Ok(Proof {
-            claims,
-            presence,
-            ..Proof::default()
-        })
+        Ok(proof)
     }
 
     /// Does what the volume needs until it needs nothing more.

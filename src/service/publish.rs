@@ -107,6 +107,7 @@ struct Publishing {
 
 impl Publishing {
     async fn run(&self) -> Result<PublishContext, Error> {
+        self.unblock().await?;
         let mut view: Option<View> = None;
         let mut lost = None;
         // Claims are asked once: they cost a LIST, and what they say is done at once.
@@ -302,7 +303,7 @@ pub(super) fn gave_up(operation: &str, id: &VolumeId, lost: Option<Error>) -> Er
 }
 
 /// What an operator should know about names that are not ours.
-pub(super) fn explain(why: Foreign) -> &'static str {
+pub fn explain(why: Foreign) -> &'static str {
     match why {
         Foreign::OtherCluster => {
             "its names on the RDS belong to another cluster; check --cluster-id, or detach it there"

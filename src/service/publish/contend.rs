@@ -16,6 +16,17 @@ use crate::service::registers::{After, View};
 const MOST_SHARERS: usize = 2;
 
 impl Publishing {
+    /// A volume that could not be resolved when the term began may be by now.
+    pub(super) async fn unblock(&self) -> Result<(), Error> {
+        let (state, id) = (&self.work.state, &self.work.id);
+        if state.blocked.check(id).is_err() {
+            let proof = self.work.proof().await?;
+            self.work.mend(&proof).await?;
+            state.blocked.clear(id);
+        }
+        Ok(())
+    }
+
     /// Whether what was decided rests on what only VolumeAttachments know. The way that nearly all
     /// calls go, a fresh pair over free names that nobody was told, does not.
     pub(super) fn needs_claims(&self, decided: &Publish, register: &Register, told: bool) -> bool {
