@@ -59,6 +59,10 @@ pub(super) async fn run(options: Options, stop: CancellationToken) -> anyhow::Re
         () = stop.cancelled() => Ok(false),
     };
     let report = Report::of(&director, matches!(played, Ok(true)));
+    if let Err(Halt::Broken(error)) = played {
+        director.cluster.shutdown().await;
+        return Err(error);
+    }
     if options.json {
         let json = serde_json::to_string(&report).context("write the report")?;
         writeln!(io::stdout(), "{json}").context("print the report")?;
@@ -69,9 +73,6 @@ pub(super) async fn run(options: Options, stop: CancellationToken) -> anyhow::Re
             .context("print the summary")?;
     }
     director.cluster.shutdown().await;
-    if let Err(Halt::Broken(error)) = played {
-        return Err(error);
-    }
     match report.violations.as_slice() {
         [] => Ok(()),
         [first, ..] => bail!("{} violations, first: {first}", report.violations.len()),

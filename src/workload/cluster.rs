@@ -1,7 +1,6 @@
 //! A whole cluster on one machine: a simulated RDS and the Kubernetes API in this process, replicas
 //! of the controller as processes of their own, each with its sidecar.
 
-mod folder;
 mod replica;
 
 use std::io;
@@ -14,9 +13,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Client, ResourceExt as _};
 use tokio::time::{sleep, timeout};
 
-use self::folder::Folder;
 pub use self::replica::{Blow, Replica};
 use super::attacher::{Journal, Pace};
+use super::folder::Folder;
 use super::placement::{Placement, PlacementError};
 use super::provisioner::Provisioner;
 use crate::sim::handle::{Sim, SimConfig, StartError};

@@ -8,13 +8,13 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::Plan;
-use super::folder::Folder;
 use crate::workload::attacher::{Attacher, Options as AttacherOptions};
+use crate::workload::folder::Folder;
 use crate::workload::way::Way;
 
 /// Enough to see what went wrong.
@@ -112,7 +112,8 @@ impl Replica {
         &self.pod
     }
 
-    /// Does something to the driver's process. The sidecar lives on.
+    /// Does something to the driver's process. The sidecar lives on. A frozen process stands still
+    /// when this returns.
     ///
     /// # Errors
     /// There is no process.
@@ -125,7 +126,13 @@ impl Replica {
         };
         let id = self.process.as_ref().and_then(Child::id);
         let id = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        kill_process(id.ok_or(io::ErrorKind::NotFound)?, signal)?;
+        let id = id.ok_or(io::ErrorKind::NotFound)?;
+        kill_process(id, signal)?;
+        if blow == Blow::Freeze {
+            // The signal has been sent, but threads that are on a processor stop a moment later.
+            let states = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(id), states)?;
+        }
         Ok(())
     }
 
