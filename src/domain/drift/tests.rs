@@ -260,8 +260,13 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
             Need::Remake(earlier.clone(), a.names.clone()),
         ),
         (vec![again.clone()], give_up(&again, Reason::SentBefore)),
+        // The other node was never told anything.
         (
             vec![lost.clone(), wants("b", None)],
+            Need::Remake(lost.clone(), a.names.clone()),
+        ),
+        (
+            vec![lost.clone(), leaves("b", None)],
             give_up(&lost, Reason::OtherClaims),
         ),
         (
@@ -270,7 +275,7 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
         ),
         // Even of a machine that is gone: its queued writes may not be.
         (
-            vec![lost.clone(), wants("gone", None)],
+            vec![lost.clone(), wants("gone", Some(&b))],
             give_up(&lost, Reason::OtherClaims),
         ),
         (
@@ -327,7 +332,7 @@ fn a_shared_grant_stays_until_its_last_holder_has_left() {
         ),
         (
             vec![share(wants("gone", Some(&all))), share(wants("b", None))],
-            Need::Nothing,
+            Need::Believe(all.clone()),
         ),
         (
             vec![share(wants("gone", Some(&all)))],
