@@ -110,8 +110,7 @@ impl Work {
                     return Ok(Mended::Lost);
                 }
                 Need::Revoke(names, reason) => {
-                    self.note_revoke(&seen.register, reason);
-                    self.revoke(&names).await?
+                    self.take_away(&seen.register, &names, reason).await?
                 }
                 Need::Reopen(pair) => {
                     self.note_repair(&pair.node, "re-opening a grant that was closed on the RDS");
@@ -227,21 +226,31 @@ impl Work {
         });
     }
 
-    fn note_revoke(&self, register: &Register, reason: Reason) {
+    /// Revokes what nobody has a right to, and tells people once it reads back so.
+    async fn take_away(
+        &self,
+        register: &Register,
+        names: &Names,
+        reason: Reason,
+    ) -> Result<After, Error> {
         let node = register.holder().map(ToString::to_string);
         let node = node.unwrap_or_else(|| "nobody".to_owned());
         let why = reason.as_str();
         warn!(volume.id = %self.id, node, why, "revoking a grant");
-        if matches!(
+        let after = self.revoke(names).await?;
+        let is_stale = matches!(
             reason,
             Reason::NodeGone | Reason::OutOfService | Reason::Orphan | Reason::InTheWay
-        ) {
+        );
+        if is_stale && matches!(&after, After::View(view) if matches!(view.register, Register::Free(_)))
+        {
             self.happened(What::StaleAttachmentCleared {
                 volume: self.id.clone(),
                 node,
                 why,
             });
         }
+        Ok(after)
     }
 
     fn give_up(&self, claim: &Claim, reason: Reason) {
