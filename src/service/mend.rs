@@ -29,7 +29,7 @@ pub(super) enum Mended {
 }
 
 /// Proof of who has a claim, good for one volume.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Proof {
     /// Every claim on it.
     pub(super) claims: Vec<Claim>,
@@ -89,6 +89,7 @@ impl Work {
     pub(super) async fn mend(&self, proof: &Proof) -> Result<Mended, Error> {
         let mut mended = Mended::AsItWas;
         let mut view: Option<View> = None;
+        let mut proof = proof.clone();
         for _ in 0..MAX_STEPS {
             let seen = match view.take() {
                 Some(view) => view,
@@ -97,7 +98,7 @@ impl Work {
                     None => return Ok(mended),
                 },
             };
-            let need = self.need(&seen.register, proof);
+            let need = self.need(&seen.register, &proof);
             let after = match need {
                 Need::Nothing => return Ok(mended),
                 Need::Believe(pair) => {
@@ -106,10 +107,15 @@ impl Work {
                 }
                 Need::Freeze(nodes) => return Err(self.frozen(&nodes)),
                 Need::Lost(claim, reason) => {
-                    self.give_up(&claim, reason);
-                    return Ok(Mended::Lost);
+                    self.give_up(&mut proof, &claim, reason).await?;
+                    if let Register::Free(_) = seen.register {
+                        return Ok(Mended::Lost);
+                    }
+                    view = Some(seen);
+                    continue;
                 }
                 Need::Revoke(names, reason) => {
+                    self.spend_departed(&mut proof).await?;
                     self.take_away(&seen.register, &names, reason).await?
                 }
                 Need::Reopen(pair) => {
@@ -123,7 +129,7 @@ impl Work {
                     match self.bring_back(&claim, names, free).await? {
                         Some(after) => after,
                         None => {
-                            self.give_up(&claim, Reason::SentBefore);
+                            self.tell_lost(&claim, Reason::SentBefore);
                             return Ok(Mended::Lost);
                         }
                     }
@@ -253,7 +259,53 @@ impl Work {
         Ok(after)
     }
 
-    fn give_up(&self, claim: &Claim, reason: Reason) {
+    /// Gives up for good what a node was told.
+    async fn give_up(
+        &self,
+        proof: &mut Proof,
+        claim: &Claim,
+        reason: Reason,
+    ) -> Result<(), Error> {
+        let given_up = |other: &Claim| other.attachment == claim.attachment;
+        self.spend(proof, given_up).await?;
+        self.tell_lost(claim, reason);
+        Ok(())
+    }
+
+    /// A node that is cut off although it has a claim may come back one day, and what it was told must
+    /// not come back with it. That is put on record before it is cut off.
+    pub(super) async fn spend_departed(&self, proof: &mut Proof) -> Result<(), Error> {
+        let presence = proof.presence.clone();
+        let departed = |claim: &Claim| {
+            let there = presence.get(&claim.node).copied();
+            claim.is_in_use()
+                && drift::departed(claim, there.unwrap_or(Presence::Present)).is_some()
+        };
+        self.spend(proof, departed).await
+    }
+
+    /// Puts on record that what the nodes of these claims were told has had its chance to come back.
+    async fn spend(&self, proof: &mut Proof, which: impl Fn(&Claim) -> bool) -> Result<(), Error> {
+        let Some(cluster) = &self.state.cluster else {
+            return Ok(());
+        };
+        for claim in proof.claims.iter_mut().filter(|claim| which(claim)) {
+            let told = claim.told.as_ref();
+            let subsystem = told.and_then(|names| names.subsystem.clone());
+            let Some(subsystem) = subsystem.filter(|_| !claim.is_spent()) else {
+                continue;
+            };
+            if !cluster.record_remake(claim, &subsystem).await? {
+                let name = &claim.attachment.name;
+                let context = format!("VolumeAttachment {name} has changed meanwhile; retry");
+                return Err(Error::new(Kind::Busy, context));
+            }
+            claim.remade = Some(subsystem);
+        }
+        Ok(())
+    }
+
+    fn tell_lost(&self, claim: &Claim, reason: Reason) {
         let why = reason.as_str();
         error!(
             volume.id = %self.id,
@@ -261,7 +313,10 @@ impl Work {
             why,
             "a grant that the RDS lost cannot be brought back safely; the node has no access until the volume is detached and attached again"
         );
-        self.state.ledger.untell(&self.id);
+        let told = self.memory().told;
+        if told.is_some_and(|told| Some(&told.pair.names) == claim.told.as_ref()) {
+            self.state.ledger.untell(&self.id);
+        }
         self.happened(What::GrantLost {
             volume: self.id.clone(),
             node: claim.node.to_string(),

@@ -65,6 +65,15 @@ fn leaves(node: &str, told: Option<&Pair>) -> Claim {
     }
 }
 
+/// The same, whose one chance to come back is spent.
+fn spent(claim: Claim) -> Claim {
+    let told = claim.told.as_ref();
+    Claim {
+        remade: told.and_then(|names| names.subsystem.clone()),
+        ..claim
+    }
+}
+
 fn granted(pair: &Pair) -> Register {
     Register::Granted(pair.clone())
 }
@@ -197,6 +206,32 @@ fn a_granted_volume_is_taken_only_from_a_node_without_a_right_to_it() {
 }
 
 #[test]
+fn what_a_node_was_told_is_given_up_once_another_one_holds_the_volume() {
+    let (a, b) = (pair("a", 1), pair("b", 2));
+    let late = wants("b", Some(&b));
+    let given_up = Need::Lost(late.clone(), Reason::OtherClaims);
+    let holds = wants("a", Some(&a));
+    let rows = [
+        (vec![holds.clone(), late.clone()], given_up.clone()),
+        (vec![wants("a", None), late.clone()], given_up),
+        (
+            vec![holds.clone(), spent(late.clone())],
+            Need::Believe(a.clone()),
+        ),
+        (
+            vec![holds.clone(), leaves("b", Some(&b))],
+            Need::Believe(a.clone()),
+        ),
+        (vec![holds, wants("b", None)], Need::Believe(a.clone())),
+        // Whoever stands there has no right to it.
+        (vec![late], revoke(&a, Reason::InTheWay)),
+    ];
+    for (claims, expected) in rows {
+        check(granted(&a), &claims, None, &expected);
+    }
+}
+
+#[test]
 fn a_closed_grant_is_opened_again_only_for_a_node_that_uses_it() {
     let a = pair("a", 1);
     let rows = [
@@ -216,10 +251,8 @@ fn a_closed_grant_is_opened_again_only_for_a_node_that_uses_it() {
 fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
     let (a, b) = (pair("a", 1), pair("b", 2));
     let lost = wants("a", Some(&a));
-    let again = Claim {
-        remade: a.names.subsystem.clone(),
-        ..lost.clone()
-    };
+    let gone = wants("gone", Some(&pair("gone", 1)));
+    let again = spent(lost.clone());
     let earlier = Claim {
         remade: b.names.subsystem.clone(),
         ..lost.clone()
@@ -255,8 +288,14 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
         // Not published yet, or about to go: a Publish or an Unpublish will come.
         (vec![wants("a", None)], Need::Nothing),
         (vec![leaves("a", Some(&a))], Need::Nothing),
-        (vec![wants("gone", Some(&pair("gone", 1)))], Need::Nothing),
         (vec![], Need::Nothing),
+        // Others may have it from now on, and the node may come back one day.
+        (vec![gone.clone()], give_up(&gone, Reason::NodeGone)),
+        (vec![spent(gone.clone())], Need::Nothing),
+        (
+            vec![spent(gone), lost.clone()],
+            give_up(&lost, Reason::OtherClaims),
+        ),
     ];
     for (claims, expected) in rows {
         check(Register::Free(free()), &claims, None, &expected);

@@ -22,7 +22,7 @@ impl Publishing {
         let own = register.holder() == Some(&self.label);
         match decided {
             // The RDS may have lost what a node was told.
-            Publish::Grant(_) => self.work.memory().told.is_some(),
+            Publish::Grant(_) => self.work.memory().told.is_some() || self.others_may_want_it(),
             Publish::HeldBy(_) => true,
             Publish::AsItStands(_) => self.label.is_shared() && !self.is_sharer(),
             Publish::Reopen(_) | Publish::RevokeFirst(_) => own && !told,
@@ -33,11 +33,11 @@ impl Publishing {
     /// Asks for the claims and does what they say. Returns what the register is after that, if that
     /// is known.
     pub(super) async fn consult(&self, decided: &Publish) -> Result<Option<View>, Error> {
-        let proof = self.work.proof().await?;
+        let mut proof = self.work.proof().await?;
         match decided {
-            Publish::HeldBy(pair) => self.contend(pair, &proof).await,
+            Publish::HeldBy(pair) => self.contend(pair, &mut proof).await,
             Publish::AsItStands(pair) | Publish::Reopen(pair) if self.label.is_shared() => {
-                self.join(pair, &proof).await
+                self.join(pair, &mut proof).await
             }
             Publish::Grant(_)
             | Publish::AsItStands(_)
@@ -55,7 +55,7 @@ impl Publishing {
     }
 
     /// Another node holds the volume: it keeps it, unless it is not entitled to it any more.
-    async fn contend(&self, pair: &Pair, proof: &Proof) -> Result<Option<View>, Error> {
+    async fn contend(&self, pair: &Pair, proof: &mut Proof) -> Result<Option<View>, Error> {
         let asking = &self.request.node;
         if pair.node == NodeLabel::of(asking) || self.uses(pair, proof) {
             let context = format!(
@@ -80,12 +80,23 @@ impl Publishing {
                 });
                 Err(self.held_by(pair))
             }
-            Contention::Revoke(reason) => self.clear(pair, reason).await,
+            Contention::Revoke(reason) => {
+                self.clear(pair, reason, proof).await?;
+                // The asking node may be using what the one in its way had replaced.
+                self.work.mend(proof).await?;
+                Ok(None)
+            }
         }
     }
 
     /// Cuts a holder off that has no right to the volume any more.
-    async fn clear(&self, pair: &Pair, reason: Reason) -> Result<Option<View>, Error> {
+    async fn clear(
+        &self,
+        pair: &Pair,
+        reason: Reason,
+        proof: &mut Proof,
+    ) -> Result<Option<View>, Error> {
+        self.work.spend_departed(proof).await?;
         let why = reason.as_str();
         warn!(volume.id = %self.work.id, node = %pair.node, why, "revoking a grant");
         let after = self.work.revoke(&pair.names).await?;
@@ -102,7 +113,7 @@ impl Publishing {
     }
 
     /// One more node for a shared volume, or one that has it already and asks again.
-    async fn join(&self, pair: &Pair, proof: &Proof) -> Result<Option<View>, Error> {
+    async fn join(&self, pair: &Pair, proof: &mut Proof) -> Result<Option<View>, Error> {
         let asking = &self.request.node;
         let others = proof.entitled().filter(|claim| &claim.node != asking);
         let others: Vec<_> = others.collect();
@@ -113,7 +124,7 @@ impl Publishing {
         match others.as_slice() {
             // Every other holder is gone: cut off what they may still be writing, and begin anew.
             [] if told && !self.uses(pair, proof) => {
-                return self.clear(pair, Reason::NodeGone).await;
+                return self.clear(pair, Reason::NodeGone, proof).await;
             }
             [other] if !self.uses(pair, proof) => self.work.happened(What::MigrationStarted {
                 volume: self.work.id.clone(),
@@ -141,6 +152,14 @@ impl Publishing {
         proof.claims.iter().any(|claim| {
             claim.node == self.request.node && claim.told.as_ref() == Some(&pair.names)
         })
+    }
+
+    /// Whether anybody else was seen to have a claim on it, or nothing was seen yet.
+    fn others_may_want_it(&self) -> bool {
+        let watched = self.work.state.cluster.as_ref();
+        let watched = watched.and_then(|cluster| cluster.watched(&self.work.id));
+        let asking = &self.request.node;
+        watched.is_none_or(|seen| seen.claims.iter().any(|claim| &claim.node != asking))
     }
 
     fn is_sharer(&self) -> bool {
