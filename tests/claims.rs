@@ -17,6 +17,8 @@ mod asking;
 mod bed;
 #[path = "claims/leader.rs"]
 mod leader;
+#[path = "claims/queued.rs"]
+mod queued;
 #[path = "claims/scene.rs"]
 mod scene;
 #[path = "claims/takeover.rs"]

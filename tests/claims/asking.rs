@@ -118,7 +118,7 @@ async fn check(
     assert_eq!(&found, expected, "{scene:?}: {answer:?}");
     if found == Answer::Refused(Kind::AttachedElsewhere) {
         assert!(scene.register.stands(town, id), "{scene:?}");
-        let Reg::Granted(holder) | Reg::Prepared(holder) = scene.register else {
+        let (Reg::Granted(holder) | Reg::Prepared(holder)) = scene.register else {
             panic!("nobody holds {scene:?}");
         };
         let error = answer.unwrap_err();
@@ -140,13 +140,13 @@ async fn people_read_of_a_conflict_on_the_claim_with_both_nodes_and_what_to_do()
     leader.attach(&town, &id, A).await;
     leader.publish(&id, B).await.unwrap_err();
     let conflict = || {
-        let events = town.events(&id).into_iter();
+        let mut events = town.events(&id).into_iter();
         events.find_map(|(reason, message)| (reason == "AttachmentConflict").then_some(message))
     };
     until("the event is on the claim", || conflict().is_some()).await;
     let message = conflict().unwrap();
     assert!(message.contains(A) && message.contains(B), "{message}");
-    assert!(message.contains("detach") || message.contains("delete"), "{message}");
+    assert!(message.contains("out-of-service"), "{message}");
     town.write(A, &id);
     town.bed.assert_one_writer("conflict");
 }
