@@ -127,6 +127,11 @@ impl Claim {
         self.wish == Wish::Attach && self.attached && self.told.is_some()
     }
 
+    /// Whether both nodes were told the names of one grant that they share.
+    pub fn shares_with(&self, other: &Self) -> bool {
+        self.shared && other.shared && self.told == other.told
+    }
+
     /// Whether the names that its node was told had their one chance to come back.
     pub fn is_spent(&self) -> bool {
         let told = self.told.as_ref();

@@ -176,10 +176,12 @@ impl Sight<'_> {
         }
         match deprived.as_slice() {
             [] => Need::Nothing,
-            [claim] => match self.remake(claim) {
-                Ok(names) => Need::Remake((*claim).clone(), names),
-                Err(reason) => Need::Lost((*claim).clone(), reason),
-            },
+            [claim, others @ ..] if others.iter().all(|other| claim.shares_with(other)) => {
+                match self.remake(claim) {
+                    Ok(names) => Need::Remake((*claim).clone(), names),
+                    Err(reason) => Need::Lost((*claim).clone(), reason),
+                }
+            }
             [..] => Need::Freeze(deprived.iter().map(|claim| claim.node.clone()).collect()),
         }
     }
@@ -199,10 +201,13 @@ impl Sight<'_> {
         if self.mode != FencingMode::Pair {
             return Err(Reason::OneName);
         }
-        if self.claims.iter().any(|other| other.node != claim.node) {
+        let may_have_it_too =
+            |other: &Claim| other.node == claim.node || (claim.shared && other.shared);
+        if !self.claims.iter().all(may_have_it_too) {
             return Err(Reason::OtherClaims);
         }
-        if claim.is_spent() {
+        let is_spent = |other: &Claim| other.told == claim.told && other.is_spent();
+        if self.claims.iter().any(is_spent) {
             return Err(Reason::SentBefore);
         }
         Ok(names)

@@ -126,7 +126,7 @@ impl Work {
                     let Register::Free(free) = &seen.register else {
                         return Ok(mended);
                     };
-                    match self.bring_back(&claim, names, free).await? {
+                    match self.bring_back(&mut proof, &claim, names, free).await? {
                         Some(after) => after,
                         None => {
                             self.tell_lost(&claim, Reason::SentBefore);
@@ -175,9 +175,10 @@ impl Work {
     }
 
     /// Sends the one line of this pair's life that brings it back. It is put on record first, here
-    /// and on the VolumeAttachment, where the next leader will find it. `None` if it was sent before.
+    /// and on the VolumeAttachments, where the next leader will find it. `None` if it was sent before.
     async fn bring_back(
         &self,
+        proof: &mut Proof,
         claim: &Claim,
         names: Names,
         free: &Names,
@@ -189,12 +190,8 @@ impl Work {
         if self.memory().told.is_some_and(|told| told.remade) {
             return Ok(None);
         }
-        if let Some(cluster) = &self.state.cluster {
-            let subsystem = pair.names.subsystem.as_deref().unwrap_or_default();
-            if !cluster.record_remake(claim, subsystem).await? {
-                return Ok(None);
-            }
-        }
+        let uses_it = |other: &Claim| other.is_in_use() && other.told.as_ref() == Some(&names);
+        self.spend(proof, uses_it).await?;
         if !self.state.ledger.begin_remake(&self.id, &pair) {
             return Ok(None);
         }
@@ -248,7 +245,8 @@ impl Work {
             reason,
             Reason::NodeGone | Reason::OutOfService | Reason::Orphan | Reason::InTheWay
         );
-        if is_stale && matches!(&after, After::View(view) if matches!(view.register, Register::Free(_)))
+        if is_stale
+            && matches!(&after, After::View(view) if matches!(view.register, Register::Free(_)))
         {
             self.happened(What::StaleAttachmentCleared {
                 volume: self.id.clone(),
@@ -260,12 +258,7 @@ impl Work {
     }
 
     /// Gives up for good what a node was told.
-    async fn give_up(
-        &self,
-        proof: &mut Proof,
-        claim: &Claim,
-        reason: Reason,
-    ) -> Result<(), Error> {
+    async fn give_up(&self, proof: &mut Proof, claim: &Claim, reason: Reason) -> Result<(), Error> {
         let given_up = |other: &Claim| other.attachment == claim.attachment;
         self.spend(proof, given_up).await?;
         self.tell_lost(claim, reason);

@@ -321,7 +321,7 @@ fn where_one_name_is_a_grant_nothing_lost_is_brought_back() {
 }
 
 #[test]
-fn a_shared_grant_stays_until_its_last_holder_has_left() {
+fn a_shared_grant_stays_until_its_last_holder_has_left_and_comes_back_for_all() {
     let all = shared(1);
     let share = |claim: Claim| Claim {
         shared: true,
@@ -351,6 +351,20 @@ fn a_shared_grant_stays_until_its_last_holder_has_left() {
     ];
     for (claims, expected) in rows {
         check(granted(&all), &claims, None, &expected);
+    }
+    let (a, b) = (share(wants("a", Some(&all))), share(wants("b", Some(&all))));
+    let back = Need::Remake(a.clone(), all.names.clone());
+    let given_up = Need::Lost(a.clone(), Reason::SentBefore);
+    let others = share(wants("b", Some(&shared(2))));
+    let both = vec!["a".parse().unwrap(), "b".parse().unwrap()];
+    let rows = [
+        (vec![a.clone(), b.clone()], back.clone()),
+        (vec![a.clone(), share(wants("b", None))], back),
+        (vec![a.clone(), spent(b)], given_up),
+        (vec![a, others], Need::Freeze(both)),
+    ];
+    for (claims, expected) in rows {
+        check(Register::Free(free()), &claims, None, &expected);
     }
 }
 
