@@ -2,6 +2,7 @@
 
 use tracing::warn;
 
+use crate::domain::claim::Claim;
 use crate::domain::drift::{Contention, Reason, Sight};
 use crate::domain::error::{Error, Kind};
 use crate::domain::event::What;
@@ -11,9 +12,6 @@ use crate::domain::publish::Publish;
 use crate::service::mend::{Mended, Proof};
 use crate::service::publish::Publishing;
 use crate::service::registers::{After, View};
-
-/// A live migration has a source and a target.
-const MOST_SHARERS: usize = 2;
 
 impl Publishing {
     /// Whether what was decided rests on what only VolumeAttachments know. The way that nearly all
@@ -114,37 +112,59 @@ impl Publishing {
 
     /// One more node for a shared volume, or one that has it already and asks again.
     async fn join(&self, pair: &Pair, proof: &mut Proof) -> Result<Option<View>, Error> {
-        let asking = &self.request.node;
-        let others = proof.entitled().filter(|claim| &claim.node != asking);
-        let others: Vec<_> = others.collect();
         let told = proof
             .claims
             .iter()
             .any(|claim| claim.told.as_ref() == Some(&pair.names));
-        match others.as_slice() {
-            // Every other holder is gone: cut off what they may still be writing, and begin anew.
-            [] if told && !self.uses(pair, proof) => {
-                return self.clear(pair, Reason::NodeGone, proof).await;
+        if !self.uses(pair, proof) {
+            let shares = &self.work.state.shares;
+            let asking = &self.request.node;
+            let others = proof.entitled().filter(|claim| &claim.node != asking);
+            let (holders, pending): (Vec<_>, Vec<_>) =
+                others.partition(|claim| shares.counts(&self.work.id, claim));
+            // Of those that wait, some go first: each in the way of all others would keep all out.
+            let own = proof.claims.iter().find(|claim| &claim.node == asking);
+            let goes_first =
+                |claim: &&Claim| own.is_none_or(|own| claim.attachment.name < own.attachment.name);
+            let mut ahead = holders
+                .iter()
+                .copied()
+                .chain(pending.into_iter().filter(goes_first));
+            for holder in &holders {
+                shares.join(&self.work.id, &holder.node);
             }
-            [other] if !self.uses(pair, proof) => self.work.happened(What::MigrationStarted {
-                volume: self.work.id.clone(),
-                from: other.node.to_string(),
-                to: asking.clone(),
-            }),
-            [first, second, ..] if others.len() >= MOST_SHARERS => {
-                let context = format!(
-                    "volume {} is attached to {} and {}; {asking} can have it when one of them has let go",
-                    self.work.id, first.node, second.node
-                );
-                return Err(Error::new(Kind::AttachedElsewhere, context));
+            match (holders.as_slice(), ahead.next(), ahead.next()) {
+                // Every other holder is gone: cut off what they may still be writing, and begin anew.
+                ([], ..) if told => return self.clear(pair, Reason::NodeGone, proof).await,
+                (_, Some(first), Some(second)) => return Err(self.is_full(first, second)),
+                ([source], ..) => self.work.happened(What::MigrationStarted {
+                    volume: self.work.id.clone(),
+                    from: source.node.to_string(),
+                    to: asking.clone(),
+                }),
+                _ => {}
             }
-            [..] => {}
         }
-        self.work.state.shares.join(&self.work.id, asking);
         if told {
             self.work.believe(pair.clone())?;
         }
         Ok(None)
+    }
+
+    /// Two share it already.
+    fn is_full(&self, first: &Claim, second: &Claim) -> Error {
+        let holders = format!("{} and {}", first.node, second.node);
+        let asking = &self.request.node;
+        let context = format!(
+            "volume {} is attached to {holders}; {asking} can have it when one of them has let go",
+            self.work.id
+        );
+        self.work.happened(What::AttachmentConflict {
+            volume: self.work.id.clone(),
+            holder: holders,
+            asking: asking.clone(),
+        });
+        Error::new(Kind::AttachedElsewhere, context)
     }
 
     /// Whether the asking node has been told this pair, as its VolumeAttachment says.
