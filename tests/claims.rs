@@ -21,6 +21,8 @@ mod leader;
 mod queued;
 #[path = "claims/scene.rs"]
 mod scene;
+#[path = "claims/share.rs"]
+mod share;
 #[path = "claims/takeover.rs"]
 mod takeover;
 #[path = "claims/town.rs"]

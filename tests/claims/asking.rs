@@ -47,8 +47,14 @@ async fn a_node_that_asks_gets_what_its_holder_has_no_right_to_and_nothing_else(
         (scene(Granted(A), [Wants(B)]), Answer::Fresh),
         (scene(Granted(A), [Left(A), Wants(B)]), Answer::Fresh),
         (scene(Granted(OFF), [Leaves(OFF), Wants(B)]), Answer::Fresh),
-        (scene(Granted(GONE), [Attached(GONE), Wants(B)]), Answer::Fresh),
-        (scene(Granted(GONE), [Leaves(GONE), Wants(B)]), Answer::Fresh),
+        (
+            scene(Granted(GONE), [Attached(GONE), Wants(B)]),
+            Answer::Fresh,
+        ),
+        (
+            scene(Granted(GONE), [Leaves(GONE), Wants(B)]),
+            Answer::Fresh,
+        ),
         // The asking node goes on using the names that it was told.
         (scene(Granted(A), [Attached(B)]), Answer::AsTold),
         (scene(Stray, [Attached(B)]), Answer::AsTold),

@@ -117,8 +117,12 @@ impl Town {
             cluster: cluster.clone(),
             events: recorder.clone(),
         };
-        let volumes =
-            Volumes::in_cluster(backend.clone(), Arc::clone(&clock), settings(&knobs), kubernetes);
+        let volumes = Volumes::in_cluster(
+            backend.clone(),
+            Arc::clone(&clock),
+            settings(&knobs),
+            kubernetes,
+        );
 
         // An election that is over: this replica is told what it is, and its reports go nowhere.
         let me = HolderId::of_process("controller", "uid", epoch).unwrap();

@@ -147,10 +147,7 @@ impl Va {
 
 impl Scene {
     /// Volumes with these rows on a town where nobody leads any more. Their order is that of the rows.
-    pub(crate) async fn set(
-        town: &Town,
-        scenes: impl IntoIterator<Item = &Self>,
-    ) -> Vec<VolumeId> {
+    pub(crate) async fn set(town: &Town, scenes: impl IntoIterator<Item = &Self>) -> Vec<VolumeId> {
         town.node(OFF);
         town.out_of_service(OFF);
         let first = town.lazy_leader(1).await;

@@ -38,7 +38,11 @@ fn rows() -> Vec<Row> {
             Granted(A),
             &["GrantRepaired"],
         ),
-        (scene(Other(A), [Attached(A)]), Granted(A), &["GrantRepaired"]),
+        (
+            scene(Other(A), [Attached(A)]),
+            Granted(A),
+            &["GrantRepaired"],
+        ),
         (scene(Stray, [Attached(A)]), Granted(A), &["GrantRepaired"]),
         // Once only, and only where nobody else can be meant.
         (scene(Free, [Spent(A)]), Free, &["GrantLost"]),

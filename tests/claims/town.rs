@@ -229,7 +229,11 @@ impl Town {
 
     /// Names and export of the volume's entry, as the RDS has them.
     pub(crate) fn register(&self, id: &VolumeId) -> (String, String, bool) {
-        let disk = self.bed.world().disk(id.as_str()).expect("there is an entry");
+        let disk = self
+            .bed
+            .world()
+            .disk(id.as_str())
+            .expect("there is an entry");
         (disk.subsystem_nqn, disk.allow_host_name, disk.exported)
     }
 
@@ -269,7 +273,9 @@ pub(crate) fn names(id: &VolumeId, holder: &str, random: u64) -> Names {
     if holder == "free" {
         return free;
     }
-    scheme.fresh_pair(id, &holder.parse().unwrap(), &free, tail).names
+    scheme
+        .fresh_pair(id, &holder.parse().unwrap(), &free, tail)
+        .names
 }
 
 /// What a node would be told of such names.
