@@ -38,7 +38,7 @@ pub(super) enum Outcome {
 }
 
 /// Proof of who has a claim, good for one volume.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Proof {
     /// Every claim on it.
     pub(super) claims: Vec<Claim>,
@@ -105,6 +105,7 @@ impl Work {
         let mut outcome = Outcome::AsItWas;
         let mended = |outcome, view| Ok(Mended { outcome, view });
         let mut view: Option<View> = None;
+        let mut proof = proof.clone();
         for _ in 0..MAX_STEPS {
             let seen = match view.take() {
                 Some(view) => view,
@@ -113,7 +114,7 @@ impl Work {
                     None => return mended(outcome, None),
                 },
             };
-            let need = self.need(&seen.register, proof);
+            let need = self.need(&seen.register, &proof);
             let after = match need {
                 Need::Nothing => return mended(outcome, Some(seen)),
                 Need::Believe(pair) => {
@@ -122,12 +123,16 @@ impl Work {
                 }
                 Need::Freeze(nodes) => return Err(self.frozen(&nodes)),
                 Need::Lost(claim, reason) => {
-                    self.give_up(&claim, reason);
-                    return mended(Outcome::Lost, Some(seen));
+                    self.give_up(&mut proof, &claim, reason).await?;
+                    if let Register::Free(_) = seen.register {
+                        return mended(Outcome::Lost, Some(seen));
+                    }
+                    view = Some(seen);
+                    continue;
                 }
                 Need::Revoke(names, reason) => {
-                    self.note_revoke(&seen.register, reason);
-                    self.revoke(&names).await?
+                    self.spend_departed(&mut proof).await?;
+                    self.take_away(&seen.register, &names, reason).await?
                 }
                 Need::Reopen(pair) => {
                     self.note_repair(&pair.node, "re-opening a grant that was closed on the RDS");
@@ -137,10 +142,10 @@ impl Work {
                     let Register::Free(free) = &seen.register else {
                         return mended(outcome, Some(seen));
                     };
-                    match self.bring_back(&claim, names, free).await? {
+                    match self.bring_back(&mut proof, &claim, names, free).await? {
                         Some(after) => after,
                         None => {
-                            self.give_up(&claim, Reason::SentBefore);
+                            self.tell_lost(&claim, Reason::SentBefore);
                             return mended(Outcome::Lost, Some(seen));
                         }
                     }
@@ -186,9 +191,10 @@ impl Work {
     }
 
     /// Sends the one line of this pair's life that brings it back. It is put on record first, here
-    /// and on the VolumeAttachment, where the next leader will find it. `None` if it was sent before.
+    /// and on the VolumeAttachments, where the next leader will find it. `None` if it was sent before.
     async fn bring_back(
         &self,
+        proof: &mut Proof,
         claim: &Claim,
         names: Names,
         free: &Names,
@@ -200,12 +206,8 @@ impl Work {
         if self.memory().told.is_some_and(|told| told.remade) {
             return Ok(None);
         }
-        if let Some(cluster) = &self.state.cluster {
-            let subsystem = pair.names.subsystem.as_deref().unwrap_or_default();
-            if !cluster.record_remake(claim, subsystem).await? {
-                return Ok(None);
-            }
-        }
+        let uses_it = |other: &Claim| other.is_in_use() && other.told.as_ref() == Some(&names);
+        self.spend(proof, uses_it).await?;
         if !self.state.ledger.begin_remake(&self.id, &pair) {
             return Ok(None);
         }
@@ -243,24 +245,76 @@ impl Work {
         });
     }
 
-    fn note_revoke(&self, register: &Register, reason: Reason) {
+    /// Revokes what nobody has a right to, and tells people once it reads back so.
+    async fn take_away(
+        &self,
+        register: &Register,
+        names: &Names,
+        reason: Reason,
+    ) -> Result<After, Error> {
         let node = register.holder().map(ToString::to_string);
         let node = node.unwrap_or_else(|| "nobody".to_owned());
         let why = reason.as_str();
         warn!(volume.id = %self.id, node, why, "revoking a grant");
-        if matches!(
+        let after = self.revoke(names).await?;
+        let is_stale = matches!(
             reason,
             Reason::NodeGone | Reason::OutOfService | Reason::Orphan | Reason::InTheWay
-        ) {
+        );
+        if is_stale
+            && matches!(&after, After::View(view) if matches!(view.register, Register::Free(_)))
+        {
             self.happened(What::StaleAttachmentCleared {
                 volume: self.id.clone(),
                 node,
                 why,
             });
         }
+        Ok(after)
     }
 
-    fn give_up(&self, claim: &Claim, reason: Reason) {
+    /// Gives up for good what a node was told.
+    async fn give_up(&self, proof: &mut Proof, claim: &Claim, reason: Reason) -> Result<(), Error> {
+        let given_up = |other: &Claim| other.attachment == claim.attachment;
+        self.spend(proof, given_up).await?;
+        self.tell_lost(claim, reason);
+        Ok(())
+    }
+
+    /// A node that is cut off although it has a claim may come back one day, and what it was told must
+    /// not come back with it. That is put on record before it is cut off.
+    pub(super) async fn spend_departed(&self, proof: &mut Proof) -> Result<(), Error> {
+        let presence = proof.presence.clone();
+        let departed = |claim: &Claim| {
+            let there = presence.get(&claim.node).copied();
+            claim.is_in_use()
+                && drift::departed(claim, there.unwrap_or(Presence::Present)).is_some()
+        };
+        self.spend(proof, departed).await
+    }
+
+    /// Puts on record that what the nodes of these claims were told has had its chance to come back.
+    async fn spend(&self, proof: &mut Proof, which: impl Fn(&Claim) -> bool) -> Result<(), Error> {
+        let Some(cluster) = &self.state.cluster else {
+            return Ok(());
+        };
+        for claim in proof.claims.iter_mut().filter(|claim| which(claim)) {
+            let told = claim.told.as_ref();
+            let subsystem = told.and_then(|names| names.subsystem.clone());
+            let Some(subsystem) = subsystem.filter(|_| !claim.is_spent()) else {
+                continue;
+            };
+            if !cluster.record_remake(claim, &subsystem).await? {
+                let name = &claim.attachment.name;
+                let context = format!("VolumeAttachment {name} has changed meanwhile; retry");
+                return Err(Error::new(Kind::Busy, context));
+            }
+            claim.remade = Some(subsystem);
+        }
+        Ok(())
+    }
+
+    fn tell_lost(&self, claim: &Claim, reason: Reason) {
         let why = reason.as_str();
         error!(
             volume.id = %self.id,
@@ -268,7 +322,10 @@ impl Work {
             why,
             "a grant that the RDS lost cannot be brought back safely; the node has no access until the volume is detached and attached again"
         );
-        self.state.ledger.untell(&self.id);
+        let told = self.memory().told;
+        if told.is_some_and(|told| Some(&told.pair.names) == claim.told.as_ref()) {
+            self.state.ledger.untell(&self.id);
+        }
         self.happened(What::GrantLost {
             volume: self.id.clone(),
             node: claim.node.to_string(),

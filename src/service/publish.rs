@@ -234,6 +234,12 @@ impl Publishing {
             access: Some(access),
             remade: false,
         })?;
+        if self.label.is_shared() {
+            self.work
+                .state
+                .shares
+                .join(&self.work.id, &self.request.node);
+        }
         Ok(context)
     }
 

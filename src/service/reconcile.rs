@@ -48,6 +48,8 @@ pub struct Pace {
 struct Suspect {
     what: &'static str,
     since: BootTime,
+    /// People have been told that it is there.
+    announced: bool,
     /// Looked at, and beyond repair: not to be told again and again.
     given_up: bool,
 }
@@ -116,16 +118,20 @@ impl Patrol {
         let mut suspects = HashMap::new();
         for (id, look) in looks {
             let before = self.suspects.get(&id).filter(|was| was.what == look.what);
-            let suspect = before.copied().unwrap_or(Suspect {
+            let mut suspect = before.copied().unwrap_or(Suspect {
                 what: look.what,
                 since: now,
+                announced: false,
                 given_up: false,
             });
             let looked_so = suspect.since.until(now);
-            if look.wants_patience && before.is_some() && looked_so < self.pace.interval * 2 {
+            // Seen twice: it is not just on its way.
+            if look.wants_patience && before.is_some() && !suspect.announced {
                 self.announce(&term, &id, &look);
+                suspect.announced = true;
             }
-            let is_ripe = !look.wants_patience || looked_so >= self.pace.grace;
+            let is_ripe =
+                !look.wants_patience || (before.is_some() && looked_so >= self.pace.grace);
             if is_ripe && !suspect.given_up {
                 due.push((id.clone(), look.wants_patience));
             }

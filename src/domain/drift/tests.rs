@@ -65,6 +65,15 @@ fn leaves(node: &str, told: Option<&Pair>) -> Claim {
     }
 }
 
+/// The same, whose one chance to come back is spent.
+fn spent(claim: Claim) -> Claim {
+    let told = claim.told.as_ref();
+    Claim {
+        remade: told.and_then(|names| names.subsystem.clone()),
+        ..claim
+    }
+}
+
 fn granted(pair: &Pair) -> Register {
     Register::Granted(pair.clone())
 }
@@ -178,18 +187,6 @@ fn a_granted_volume_is_taken_only_from_a_node_without_a_right_to_it() {
             None,
             revoke(&a, Reason::Usurped),
         ),
-        (
-            &a,
-            vec![wants("a", Some(&a)), wants("b", Some(&other))],
-            None,
-            Need::Believe(a.clone()),
-        ),
-        (
-            &a,
-            vec![wants("a", None), wants("gone", Some(&other))],
-            None,
-            Need::Nothing,
-        ),
         // The machine is gone.
         (
             &gone,
@@ -222,6 +219,36 @@ fn a_granted_volume_is_taken_only_from_a_node_without_a_right_to_it() {
 }
 
 #[test]
+fn what_a_node_was_told_is_given_up_once_another_one_holds_the_volume() {
+    let (a, b) = (pair("a", 1), pair("b", 2));
+    let late = wants("b", Some(&b));
+    let given_up = Need::Lost(late.clone(), Reason::OtherClaims);
+    let holds = wants("a", Some(&a));
+    let rows = [
+        (vec![holds.clone(), late.clone()], given_up),
+        // What stands there was told to nobody.
+        (
+            vec![wants("a", None), late.clone()],
+            revoke(&a, Reason::Usurped),
+        ),
+        (
+            vec![holds.clone(), spent(late.clone())],
+            Need::Believe(a.clone()),
+        ),
+        (
+            vec![holds.clone(), leaves("b", Some(&b))],
+            Need::Believe(a.clone()),
+        ),
+        (vec![holds, wants("b", None)], Need::Believe(a.clone())),
+        // Whoever stands there has no right to it.
+        (vec![late], revoke(&a, Reason::InTheWay)),
+    ];
+    for (claims, expected) in rows {
+        check(granted(&a), &claims, None, &expected);
+    }
+}
+
+#[test]
 fn a_closed_grant_is_opened_again_only_for_a_node_that_uses_it() {
     let a = pair("a", 1);
     let rows = [
@@ -241,10 +268,8 @@ fn a_closed_grant_is_opened_again_only_for_a_node_that_uses_it() {
 fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
     let (a, b) = (pair("a", 1), pair("b", 2));
     let lost = wants("a", Some(&a));
-    let again = Claim {
-        remade: a.names.subsystem.clone(),
-        ..lost.clone()
-    };
+    let gone = wants("gone", Some(&pair("gone", 1)));
+    let again = spent(lost.clone());
     let earlier = Claim {
         remade: b.names.subsystem.clone(),
         ..lost.clone()
@@ -273,11 +298,6 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
             vec![lost.clone(), leaves("b", Some(&b))],
             give_up(&lost, Reason::OtherClaims),
         ),
-        // Even of a machine that is gone: its queued writes may not be.
-        (
-            vec![lost.clone(), wants("gone", Some(&b))],
-            give_up(&lost, Reason::OtherClaims),
-        ),
         (
             vec![lost.clone(), wants("b", Some(&b))],
             Need::Freeze(vec!["a".parse().unwrap(), "b".parse().unwrap()]),
@@ -285,8 +305,14 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
         // Not published yet, or about to go: a Publish or an Unpublish will come.
         (vec![wants("a", None)], Need::Nothing),
         (vec![leaves("a", Some(&a))], Need::Nothing),
-        (vec![wants("gone", Some(&pair("gone", 1)))], Need::Nothing),
         (vec![], Need::Nothing),
+        // Others may have it from now on, and the node may come back one day.
+        (vec![gone.clone()], give_up(&gone, Reason::NodeGone)),
+        (vec![spent(gone.clone())], Need::Nothing),
+        (
+            vec![spent(gone), lost.clone()],
+            give_up(&lost, Reason::OtherClaims),
+        ),
     ];
     for (claims, expected) in rows {
         check(Register::Free(free()), &claims, None, &expected);
@@ -312,7 +338,7 @@ fn where_one_name_is_a_grant_nothing_lost_is_brought_back() {
 }
 
 #[test]
-fn a_shared_grant_stays_until_its_last_holder_has_left() {
+fn a_shared_grant_stays_until_its_last_holder_has_left_and_comes_back_for_all() {
     let all = shared(1);
     let share = |claim: Claim| Claim {
         shared: true,
@@ -342,6 +368,20 @@ fn a_shared_grant_stays_until_its_last_holder_has_left() {
     ];
     for (claims, expected) in rows {
         check(granted(&all), &claims, None, &expected);
+    }
+    let (a, b) = (share(wants("a", Some(&all))), share(wants("b", Some(&all))));
+    let back = Need::Remake(a.clone(), all.names.clone());
+    let given_up = Need::Lost(a.clone(), Reason::SentBefore);
+    let others = share(wants("b", Some(&shared(2))));
+    let both = vec!["a".parse().unwrap(), "b".parse().unwrap()];
+    let rows = [
+        (vec![a.clone(), b.clone()], back.clone()),
+        (vec![a.clone(), share(wants("b", None))], back),
+        (vec![a.clone(), spent(b)], given_up),
+        (vec![a, others], Need::Freeze(both)),
+    ];
+    for (claims, expected) in rows {
+        check(Register::Free(free()), &claims, None, &expected);
     }
 }
 

@@ -1,0 +1,29 @@
+//! Everything that rests on claims: what a leader makes of VolumeAttachments, nodes and registers that
+//! do not fit together, whoever is to blame for that.
+//!
+//! What counts is what the observer at the RDS sees, sessions and accepted writes.
+#![cfg(feature = "sim")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is a failed test"
+)]
+
+#[path = "claims/asking.rs"]
+mod asking;
+#[allow(dead_code, reason = "each test target uses its own part of the bed")]
+#[path = "support/bed.rs"]
+mod bed;
+#[path = "claims/leader.rs"]
+mod leader;
+#[path = "claims/queued.rs"]
+mod queued;
+#[path = "claims/scene.rs"]
+mod scene;
+#[path = "claims/share.rs"]
+mod share;
+#[path = "claims/takeover.rs"]
+mod takeover;
+#[path = "claims/town.rs"]
+mod town;
