@@ -246,7 +246,7 @@ impl Work {
     }
 
     /// Revokes what nobody has a right to, and tells people once it reads back so.
-    async fn take_away(
+    pub(super) async fn take_away(
         &self,
         register: &Register,
         names: &Names,

@@ -12,6 +12,7 @@ use crate::domain::leadership::BootTime;
 use crate::domain::names::{Names, NodeLabel};
 use crate::domain::publish::{self, Publish};
 use crate::service::ledger::Told;
+use crate::service::publish::contend::Consulted;
 use crate::service::registers::{After, View, Work, not_found};
 use crate::service::shards::Lane;
 use crate::service::{State, Volumes};
@@ -129,8 +130,14 @@ impl Publishing {
             let decided = self.decide(&register, told);
             let is_settled = settled.as_ref() == Some(register.names());
             if has_claims && !is_settled && self.needs_claims(&decided, &register, told) {
-                view = self.consult(&decided).await?;
-                settled = view.as_ref().map(|view| view.register.names().clone());
+                match self.consult(&decided).await? {
+                    Consulted::Seen(seen) => {
+                        settled = Some(seen.register.names().clone());
+                        view = Some(*seen);
+                    }
+                    Consulted::AsDecided => settled = Some(register.names().clone()),
+                    Consulted::Unknown => view = None,
+                }
                 continue;
             }
             let after = match decided {

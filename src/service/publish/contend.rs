@@ -1,7 +1,5 @@
 //! What the claims say about a publish that the register alone does not settle.
 
-use tracing::warn;
-
 use crate::domain::claim::Claim;
 use crate::domain::drift::{Contention, Reason, Sight};
 use crate::domain::error::{Error, Kind};
@@ -12,6 +10,16 @@ use crate::domain::publish::Publish;
 use crate::service::mend::{Outcome, Proof};
 use crate::service::publish::Publishing;
 use crate::service::registers::{After, View};
+
+/// What asking for the claims came to.
+pub(super) enum Consulted {
+    /// Something was done, and this is what the register is now.
+    Seen(Box<View>),
+    /// Nothing had to be done: what was decided may be carried out.
+    AsDecided,
+    /// Something was done, and nobody knows what came of it.
+    Unknown,
+}
 
 impl Publishing {
     /// A volume that could not be resolved when the term began may be by now.
@@ -42,9 +50,8 @@ impl Publishing {
         }
     }
 
-    /// Asks for the claims and does what they say. Returns what the register is after that, if that
-    /// is known.
-    pub(super) async fn consult(&self, decided: &Publish) -> Result<Option<View>, Error> {
+    /// Asks for the claims and does what they say.
+    pub(super) async fn consult(&self, decided: &Publish) -> Result<Consulted, Error> {
         let mut proof = self.work.proof().await?;
         match decided {
             Publish::HeldBy(pair) => self.contend(pair, &mut proof).await,
@@ -61,13 +68,13 @@ impl Publishing {
                     // Whoever was told has no claim any more, or has not used what it was told.
                     self.work.state.ledger.untell(&self.work.id);
                 }
-                mended.view.map(Some).ok_or_else(|| self.work.not_found())
+                self.seen(mended.view)
             }
         }
     }
 
     /// Another node holds the volume: it keeps it, unless it is not entitled to it any more.
-    async fn contend(&self, pair: &Pair, proof: &mut Proof) -> Result<Option<View>, Error> {
+    async fn contend(&self, pair: &Pair, proof: &mut Proof) -> Result<Consulted, Error> {
         let asking = &self.request.node;
         if pair.node == NodeLabel::of(asking) || self.uses(pair, proof) {
             let context = format!(
@@ -96,8 +103,8 @@ impl Publishing {
             Contention::Revoke(reason) => {
                 self.clear(pair, reason, proof).await?;
                 // The asking node may be using what the one in its way had replaced.
-                self.work.mend(proof).await?;
-                Ok(None)
+                let mended = self.work.mend(proof).await?;
+                self.seen(mended.view)
             }
         }
     }
@@ -108,25 +115,24 @@ impl Publishing {
         pair: &Pair,
         reason: Reason,
         proof: &mut Proof,
-    ) -> Result<Option<View>, Error> {
+    ) -> Result<Consulted, Error> {
         self.work.spend_departed(proof).await?;
-        let why = reason.as_str();
-        warn!(volume.id = %self.work.id, node = %pair.node, why, "revoking a grant");
-        let after = self.work.revoke(&pair.names).await?;
-        self.work.happened(What::StaleAttachmentCleared {
-            volume: self.work.id.clone(),
-            node: pair.node.to_string(),
-            why,
-        });
-        match after {
-            After::View(view) => Ok(Some(*view)),
-            After::Gone => Err(self.work.not_found()),
-            After::Unknown(_) => Ok(None),
+        let register = Register::Granted(pair.clone());
+        let after = self.work.take_away(&register, &pair.names, reason);
+        match after.await? {
+            After::View(view) => self.seen(Some(*view)),
+            After::Gone => self.seen(None),
+            After::Unknown(_) => Ok(Consulted::Unknown),
         }
     }
 
+    fn seen(&self, view: Option<View>) -> Result<Consulted, Error> {
+        let view = view.ok_or_else(|| self.work.not_found())?;
+        Ok(Consulted::Seen(Box::new(view)))
+    }
+
     /// One more node for a shared volume, or one that has it already and asks again.
-    async fn join(&self, pair: &Pair, proof: &mut Proof) -> Result<Option<View>, Error> {
+    async fn join(&self, pair: &Pair, proof: &mut Proof) -> Result<Consulted, Error> {
         let told = proof
             .claims
             .iter()
@@ -163,7 +169,7 @@ impl Publishing {
         if told {
             self.work.believe(pair.clone())?;
         }
-        Ok(None)
+        Ok(Consulted::AsDecided)
     }
 
     /// Two share it already.
