@@ -1,13 +1,16 @@
 //! The RDS comes back with an older state while a leader serves: before anything else is answered,
 //! what was lost since is back, and what was revoked since is revoked.
 
+use rds_csi::domain::claim::Attachment;
 use rds_csi::domain::error::Kind;
 use rds_csi::ports::Backend as _;
-use rds_csi::sim::transport::{Fault, Matcher, Rule};
+use rds_csi::sim::kubernetes::Verb;
+use rds_csi::sim::kubernetes::faults::{Fault, Matcher, Rule};
+use rds_csi::sim::transport;
 
 use crate::bed::{Knobs, until, within};
 use crate::leader::Leader;
-use crate::town::Town;
+use crate::town::{ATTACHMENTS, DRIVER, Town};
 
 const A: &str = "node-a";
 const B: &str = "node-b";
@@ -42,7 +45,6 @@ async fn every_volume_is_as_its_claims_say_before_any_is_served() {
     let moved_told = leader.attach(&town, &moved, B).await;
     let again_told = leader.attach(&town, &again, A).await;
 
-    let before = town.bed.world().now_seq();
     restore(&town, &leader, snapshot).await;
     leader.replica.ready().await;
     assert!(town.is_free(&stale));
@@ -63,7 +65,6 @@ async fn every_volume_is_as_its_claims_say_before_any_is_served() {
     town.want(&stale, C);
     leader.attach(&town, &stale, C).await;
     town.bed.assert_one_writer("restored");
-    assert!(town.bed.world().now_seq() > before);
 }
 
 #[tokio::test]
@@ -76,26 +77,51 @@ async fn a_volume_that_cannot_be_repaired_holds_up_no_other() {
     );
     let snapshot = town.bed.sim.snapshot();
     let bad_told = leader.attach(&town, &bad, A).await;
-    let good_told = leader.attach(&town, &good, A).await;
-    // No change of the one volume ever gets an answer.
-    town.bed.sim.faults().add(Rule {
-        fault: Fault::DropBefore,
-        on: Matcher::Contains(bad_told["nvme_nqn"].clone()),
-        times: None,
-    });
+    let good_told = leader.attach(&town, &good, B).await;
+    // What is about to be sent cannot be put on record.
+    let on = Matcher {
+        name: Some(Attachment::name_of(&bad, DRIVER, A)),
+        ..Matcher::of(Verb::Patch, ATTACHMENTS)
+    };
+    let fault = Fault::Error { code: 503 };
+    town.api.faults().add(Rule::always(fault, on));
     restore(&town, &leader, snapshot).await;
     leader.replica.ready().await;
     assert!(town.grants(&good, &good_told));
-    assert!(town.reconnects(A));
-    town.write(A, &good);
-    let refused = leader.publish(&bad, A).await.unwrap_err();
-    assert_eq!(refused.kind(), Kind::Unavailable, "{refused}");
-    // The first line was lost on its way, but that is known to nobody: it is not sent again.
-    town.bed.sim.faults().clear();
-    until("it is told", || leader.reasons(&bad).contains(&"GrantLost")).await;
-    leader.detach(&town, &bad, A).await;
-    leader.attach(&town, &bad, B).await;
+    assert!(town.reconnects(B));
+    town.write(B, &good);
+    for node in [A, B] {
+        let refused = leader.publish(&bad, node).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unavailable, "{refused}");
+    }
+    leader.passes(&town, &bad, 2).await;
+    assert!(town.is_free(&bad));
+    town.api.faults().clear();
+    until("it is back", || town.grants(&bad, &bad_told)).await;
+    until("it is served", || town.reconnects(A)).await;
+    town.write(A, &bad);
     town.bed.assert_one_writer("one bad volume");
+}
+
+#[tokio::test]
+async fn a_line_that_may_have_brought_a_pair_back_is_never_sent_again() {
+    let town = Town::new().await;
+    let leader = town.leader(1).await;
+    let id = leader.create(&town, "v").await;
+    let snapshot = town.bed.sim.snapshot();
+    let told = leader.attach(&town, &id, A).await;
+    // A name is not written in one piece.
+    let (_, random) = told["nvme_nqn"].rsplit_once('-').unwrap();
+    let dropped = transport::Rule::next(transport::Fault::DropBefore, random);
+    town.bed.sim.faults().add(dropped);
+    restore(&town, &leader, snapshot).await;
+    leader.replica.ready().await;
+    assert!(leader.reasons(&id).contains(&"GrantLost"));
+    leader.passes(&town, &id, 2).await;
+    assert!(town.is_free(&id) && !town.reconnects(A));
+    leader.detach(&town, &id, A).await;
+    leader.attach(&town, &id, B).await;
+    town.bed.assert_one_writer("a line that was lost");
 }
 
 #[tokio::test]
