@@ -27,10 +27,17 @@ mod deposit;
 mod leader;
 #[path = "claims/oddities.rs"]
 mod oddities;
+#[cfg(unix)]
+#[path = "claims/processes.rs"]
+mod processes;
 #[path = "claims/queued.rs"]
 mod queued;
 #[path = "claims/restored.rs"]
 mod restored;
+#[cfg(unix)]
+#[allow(dead_code, reason = "each test target uses its own part of the rig")]
+#[path = "replicas/rig.rs"]
+mod rig;
 #[path = "claims/scene.rs"]
 mod scene;
 #[path = "claims/share.rs"]
