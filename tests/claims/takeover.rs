@@ -2,6 +2,7 @@
 //! it once the grace period has passed, and who can write meanwhile.
 
 use rds_csi::domain::id::VolumeId;
+use rds_csi::sim::transport::{Fault, Matcher, Rule};
 
 use crate::bed::until;
 use crate::leader::{GRACE, Leader};
@@ -136,6 +137,28 @@ async fn no_row_that_is_settled_is_touched_by_reconcilers_however_long_it_lasts(
     town.bed.clock.advance(GRACE);
     leader.passes(&town, &ids[0], 2).await;
     check(&town, &leader, &rows, &ids);
+}
+
+#[tokio::test]
+async fn lost_replies_change_nothing_about_what_a_take_over_ends_in() {
+    let town = Town::new().await;
+    let rows = rows();
+    let ids = Scene::set(&town, rows.iter().map(|row| &row.0)).await;
+    for (row, id) in rows.iter().zip(&ids) {
+        // Lines that change something name the pair that they are about.
+        if row.0.register != row.1 {
+            town.bed.sim.faults().add(Rule {
+                on: Matcher::Contains(format!("{id}\";:local n ")),
+                ..Rule::next(Fault::DropAfter, "")
+            });
+        }
+    }
+    let leader = town.leader(2).await;
+    assert_eq!(town.bed.sim.faults().rules(), [], "each has lost a reply");
+    leader.passes(&town, &ids[0], 1).await;
+    for ((scene, register, _), id) in rows.iter().zip(&ids) {
+        until(&format!("{scene:?} is settled"), || register.stands(&town, id)).await;
+    }
 }
 
 #[tokio::test]
