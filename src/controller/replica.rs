@@ -61,6 +61,7 @@ impl Replica {
             pod,
             pod_uid,
             lock_file,
+            short_cut,
             reconcile_interval,
             grace,
         } = config;
@@ -89,7 +90,7 @@ impl Replica {
         let (candidate, reports, standing) =
             Candidate::new(me.clone(), timing, store, Arc::clone(&clock));
         let candidate = match lock_file {
-            Some(path) => with_lock(candidate, &path, &me, clock.as_ref()),
+            Some(path) => with_lock(candidate, &path, &me, &short_cut, clock.as_ref()),
             None => candidate,
         };
         let leave = CancellationToken::new();
@@ -235,6 +236,7 @@ fn with_lock(
     candidate: Candidate,
     path: &Path,
     me: &HolderId,
+    rules: &ShortCutRules,
     clock: &dyn Clock,
 ) -> Candidate {
     let lock = match LockFile::take(path) {
@@ -245,7 +247,7 @@ fn with_lock(
             return candidate;
         }
     };
-    let predecessor = match lock.predecessor(me, &ShortCutRules::default(), clock.boot()) {
+    let predecessor = match lock.predecessor(me, rules, clock.boot()) {
         Ok(predecessor) => {
             info!(?predecessor, "this pod's former process is dead; its Lease may be taken at once");
             Some(predecessor)
