@@ -8,7 +8,7 @@ use rds_csi::workload::way::Condition;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::rig::{Rig, SCALE, TIMES};
+use crate::rig::{Rig, SCALE, SLOW, TIMES};
 
 /// Outages of 5 s and 30 s against a lease of 10 s, to the scale of ours.
 const OUTAGES: [Duration; 2] = [
@@ -84,7 +84,8 @@ async fn an_outage_of_the_api_during_a_take_over_only_delays_it() {
         rig.lasting(outage).await;
         let healed = Instant::now();
         rig.set_api(&pods, Condition::Open);
-        rig.back(healed, "an outage of the API during a take-over").await;
+        rig.back(healed, "an outage of the API during a take-over")
+            .await;
         restart_all_that_ended(&mut rig).await;
     }
     rig.finish().await;
@@ -100,7 +101,8 @@ async fn a_storm_of_writes_to_the_lease_ends_in_service() {
         while Instant::now() < end {
             number += 1;
             let number = number.to_string();
-            rig.edit(json!({"metadata": {"annotations": {"storm": number}}})).await;
+            rig.edit(json!({"metadata": {"annotations": {"storm": number}}}))
+                .await;
         }
         println!("{number} writes in {storm:?}");
         restart_all_that_ended(&mut rig).await;
@@ -146,19 +148,24 @@ async fn a_leader_that_the_api_refuses_ends_and_another_leads() {
 
 #[tokio::test]
 async fn nobody_notices_that_the_api_refuses_a_follower() {
-    let mut rig = Rig::start().await;
+    let mut rig = Rig::slow().await;
     let leader = rig.leader().await;
     let before = rig.lease();
     let follower = rig.followers_of(&leader).remove(0);
     for fault in ills() {
         let faults = rig.cluster.api().faults().clone();
         faults.add(Rule::always(fault, all_of(&follower)));
-        rig.lasting(TIMES.duration).await;
+        // One renewal of the leader, and a look of the follower.
+        rig.lasting(SLOW.retry * 3 / 2).await;
         faults.clear();
-        assert_eq!(rig.back(Instant::now(), "a follower").await.pod, leader);
+        let back = rig.back(Instant::now(), "a follower").await;
+        assert_eq!(back.pod, leader, "{}", rig.logs());
         assert!(rig.runs(&follower), "{}", rig.logs());
     }
     let after = rig.lease();
-    assert_eq!((after.holder, after.transitions), (before.holder, before.transitions));
+    assert_eq!(
+        (after.holder, after.transitions),
+        (before.holder, before.transitions)
+    );
     rig.finish().await;
 }

@@ -1,14 +1,11 @@
 //! A leader that has lost its way to the API, to the RDS or to both; an RDS that is gone for all.
 
-use std::time::Duration;
-
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
-use rds_csi::workload::cluster::LeaseTimes;
 use rds_csi::workload::way::Condition;
 use tokio::time::Instant;
 
-use crate::rig::{Rig, TIMES};
+use crate::rig::{Rig, SLOW};
 
 #[tokio::test]
 async fn a_leader_without_its_api_ends_and_another_leads() {
@@ -58,7 +55,10 @@ async fn a_leader_without_its_rds_hands_over_to_one_that_has_it() {
     rig.set_rds(&only, Condition::Cut);
     // It tries for 10 s before it offers the Lease, and the one that takes it has read the RDS.
     assert_eq!(rig.ended(&leader).await.code(), Some(1), "{}", rig.logs());
-    println!("no RDS for the leader: handed over after {:?}", cut.elapsed());
+    println!(
+        "no RDS for the leader: handed over after {:?}",
+        cut.elapsed()
+    );
     let back = rig.back(Instant::now(), "handed over").await;
     assert_ne!(back.pod, leader);
     rig.restart(&leader).await;
@@ -71,28 +71,29 @@ async fn a_leader_without_its_rds_hands_over_to_one_that_has_it() {
 fn is_offered(rig: &Rig) -> bool {
     let leases: Vec<Lease> = rig.cluster.api().objects();
     let mut leases = leases.iter();
-    leases.any(|lease| lease.annotations().contains_key("rds.csi.srvlab.io/offered-by"))
+    leases.any(|lease| {
+        lease
+            .annotations()
+            .contains_key("rds.csi.srvlab.io/offered-by")
+    })
 }
 
 #[tokio::test]
 async fn an_rds_that_is_gone_for_all_makes_nobody_flap() {
-    // The leader looks for its RDS every 3 s, whatever the lease.
-    let times = LeaseTimes {
-        duration: Duration::from_secs(6),
-        deadline: TIMES.deadline * 3,
-        retry: TIMES.retry * 3,
-    };
-    let mut rig = Rig::with(|options| options.lease = Some(times)).await;
+    // The leader looks for its RDS in its own time, whatever the lease.
+    let mut rig = Rig::slow().await;
     let leader = rig.leader().await;
     let before = rig.lease();
     rig.cluster.sim().power_off().await;
     rig.until_lease("offered", |_| is_offered(&rig)).await;
     // Long enough for a follower to take it, if it would.
     let seen = Instant::now();
-    rig.until_lease("still held", |_| seen.elapsed() > times.retry * 2).await;
+    rig.until_lease("still held", |_| seen.elapsed() > SLOW.retry * 2)
+        .await;
     let on = Instant::now();
     rig.cluster.sim().power_on().unwrap();
-    assert_eq!(rig.back(on, "the RDS is back").await.pod, leader);
+    let back = rig.back(on, "the RDS is back").await;
+    assert_eq!(back.pod, leader, "{}", rig.logs());
     let after = rig.lease();
     assert_eq!(after.holder, before.holder, "the same process");
     assert_eq!(after.transitions, before.transitions);

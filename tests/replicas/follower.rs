@@ -51,7 +51,11 @@ async fn identity_works(socket: PathBuf) {
         assert_eq!(probe.into_inner().ready, Some(false));
     }
     took.sort();
-    println!("Probe of a follower: p50 {:?}, max {:?}", took[PROBES / 2], took[PROBES - 1]);
+    println!(
+        "Probe of a follower: p50 {:?}, max {:?}",
+        took[PROBES / 2],
+        took[PROBES - 1]
+    );
     assert!(took[0] < AT_ONCE, "{took:?}");
     let name = identity.get_plugin_info(csi::GetPluginInfoRequest {});
     assert!(!name.await.unwrap().into_inner().name.is_empty());

@@ -17,7 +17,10 @@ async fn a_leader_that_froze_past_its_deadline_ends_and_answers_no_ok() {
         rig.hit(&leader, Blow::Thaw);
         let status = rig.ended(&leader).await;
         assert_eq!(status.code(), Some(1), "{}", rig.logs());
-        println!("frozen for 0.{tenths} leases: ended after {:?}", thawed.elapsed());
+        println!(
+            "frozen for {tenths}/10 leases: ended after {:?}",
+            thawed.elapsed()
+        );
         rig.back(thawed, "frozen about a lease").await;
         assert_eq!(rig.judge().oks_since(&leader, thawed), 0);
         rig.restart(&leader).await;
@@ -56,7 +59,8 @@ async fn while_a_leader_is_frozen_another_serves_and_late_lines_of_the_first_do_
     let back = rig.back(frozen, "frozen 6 leases").await;
     assert_ne!(back.pod, leader);
     rig.set_rds(&only, Condition::Open);
-    rig.lasting((TIMES.duration * 6).saturating_sub(frozen.elapsed())).await;
+    rig.lasting((TIMES.duration * 6).saturating_sub(frozen.elapsed()))
+        .await;
     let thawed = Instant::now();
     rig.hit(&leader, Blow::Thaw);
     assert_eq!(rig.ended(&leader).await.code(), Some(1), "{}", rig.logs());

@@ -18,7 +18,7 @@ use rds_csi::workload::placement::Volume;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep_until};
 use tonic::Status;
 use tonic::transport::Endpoint;
 
@@ -26,6 +26,8 @@ use crate::machines;
 
 /// Shorter than a renewal, which is a read and a write of the Lease over HTTP.
 const LOOK: Duration = Duration::from_millis(5);
+/// How late a timer may be on a machine that has nothing else to do.
+const TIMER: Duration = Duration::from_millis(2);
 /// What is seen at the same time may be noted in the wrong order on a busy machine.
 const ORDER: Duration = Duration::from_millis(200);
 /// Between two calls of the one who calls everybody.
@@ -44,6 +46,8 @@ struct Seen {
     /// Every state of the Lease that was noticed: when, and whose it was.
     leases: Vec<(Instant, Option<String>)>,
     answers: Vec<Answer>,
+    /// When a look came too late, and by how much.
+    late: Vec<(Instant, Duration)>,
 }
 
 /// What a replica answered.
@@ -87,23 +91,32 @@ impl Judge {
     /// Every OK of one pod since then.
     pub(crate) fn oks_since(&self, pod: &str, since: Instant) -> usize {
         let answers = self.answers_of(pod);
-        let oks = answers.iter().filter(|one| one.at > since && one.result.is_ok());
+        let oks = answers
+            .iter()
+            .filter(|one| one.at > since && one.result.is_ok());
         oks.count()
     }
 
+    /// For how long since then this machine was too busy to run us, and so probably the replicas.
+    pub(crate) fn busy_since(&self, since: Instant) -> Duration {
+        lock(&self.seen).busy_since(since)
+    }
+
     /// What is wrong with the answers. An OK leaves a replica within the deadline after its last
-    /// write to the Lease; the rest of a lease is for its way to us on a busy machine. Before that
-    /// rest is over nobody else leads.
+    /// write to the Lease; the rest of a lease is for its way to us. Before that rest is over nobody
+    /// else leads.
     pub(crate) fn verdict(&self, times: LeaseTimes) -> Vec<String> {
         let seen = lock(&self.seen);
         let oks = seen.answers.iter().filter(|answer| answer.result.is_ok());
         assert!(oks.clone().count() > 0, "nobody answered anything");
         let wrong = oks.filter_map(|ok| {
             let mut writes = seen.leases.iter().rev();
-            let last = writes.find(|(at, pod)| {
-                *at <= ok.at + ORDER && pod.as_deref() == Some(ok.pod.as_str())
+            let last = writes
+                .find(|(at, pod)| *at <= ok.at + ORDER && pod.as_deref() == Some(ok.pod.as_str()));
+            let age = last.map(|(at, _)| {
+                let age = ok.at.saturating_duration_since(*at);
+                age.saturating_sub(seen.busy_between(*at, ok.at))
             });
-            let age = last.map(|(at, _)| ok.at.saturating_duration_since(*at));
             let is_right = age.is_some_and(|age| age <= times.duration);
             (!is_right).then(|| format!("an OK of {} {age:?} after it wrote the Lease", ok.pod))
         });
@@ -111,11 +124,29 @@ impl Judge {
     }
 }
 
+// === impl Seen ===
+
+impl Seen {
+    fn busy_since(&self, since: Instant) -> Duration {
+        self.busy_between(since, Instant::now())
+    }
+
+    fn busy_between(&self, since: Instant, until: Instant) -> Duration {
+        let late = self.late.iter();
+        let late = late.filter(|(at, _)| (since..=until).contains(at));
+        late.map(|(_, by)| *by).sum()
+    }
+}
+
 async fn leases(api: KubeApi, seen: Arc<Mutex<Seen>>) {
-    let mut ticks = interval(LOOK);
     let mut last = None;
     loop {
-        ticks.tick().await;
+        let next = Instant::now() + LOOK;
+        sleep_until(next).await;
+        let late = next.elapsed().saturating_sub(TIMER);
+        if !late.is_zero() {
+            lock(&seen).late.push((Instant::now(), late));
+        }
         let leases: Vec<Lease> = api.objects();
         let lease = leases.into_iter().find(|lease| lease.name_any() == LEASE);
         let version = lease.as_ref().and_then(Lease::resource_version);

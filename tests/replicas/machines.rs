@@ -51,7 +51,9 @@ pub(crate) async fn settle(cluster: &Cluster, volume: &Volume) {
     let told = placement.attached(&name, HANG).await.unwrap();
     let machine = cluster.sim().machine(STAYS);
     stage(&machine, &told).await;
-    cluster.sim().keep_writing(STAYS, &volume.handle, Some(WRITE_EVERY));
+    cluster
+        .sim()
+        .keep_writing(STAYS, &volume.handle, Some(WRITE_EVERY));
     written(&machine).await;
 }
 
@@ -83,7 +85,10 @@ impl Traffic {
     /// Stops once it is attached and written to.
     pub(crate) async fn stop(&mut self) {
         self.stop.cancel();
-        timeout(HANG, &mut self.task).await.expect("it ends").unwrap();
+        timeout(HANG, &mut self.task)
+            .await
+            .expect("it ends")
+            .unwrap();
     }
 }
 
