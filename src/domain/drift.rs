@@ -54,6 +54,8 @@ pub enum Reason {
     OutOfService,
     /// The node was told another pair, and goes on using that one.
     Superseded,
+    /// Nobody was told the pair, and another node uses the volume under its own.
+    Usurped,
     /// Half-written names, which nobody was told.
     Stray,
     /// In this fencing mode a pair is one name, and a late line could write it over another grant.
@@ -95,6 +97,9 @@ impl Sight<'_> {
         asking: &NodeId,
         presence: impl Fn(&NodeId) -> Presence,
     ) -> Contention {
+        if !self.is_told(pair) && self.is_usurped(pair, &presence) {
+            return Contention::Revoke(Reason::Usurped);
+        }
         let others = self.holders(pair).filter(|claim| &claim.node != asking);
         let mut verdict = Contention::Revoke(Reason::InTheWay);
         for claim in others {
@@ -134,8 +139,10 @@ impl Sight<'_> {
             };
             return revoke(departure.unwrap_or(unclaimed));
         }
-        let has_told = |claim: &&Claim| claim.told.as_ref() == Some(&pair.names);
-        let told = self.answered == Some(pair) || entitled.iter().any(has_told);
+        let told = self.is_told(pair);
+        if !told && self.is_usurped(pair, &presence) {
+            return revoke(Reason::Usurped);
+        }
         let wanted = entitled.iter().any(|claim| claim.wish == Wish::Attach);
         match (told, open) {
             (true, true) => Need::Believe(pair.clone()),
@@ -148,6 +155,22 @@ impl Sight<'_> {
                 Some(_) | None => Need::Nothing,
             },
         }
+    }
+
+    /// Whether some node was told this pair.
+    fn is_told(&self, pair: &Pair) -> bool {
+        let in_claim = |claim: &Claim| claim.told.as_ref() == Some(&pair.names);
+        self.answered == Some(pair) || self.holders(pair).any(in_claim)
+    }
+
+    /// Whether another node was told another pair and goes on using that: then this one was written by
+    /// a line that came late. Re-opened, it would let its node write, and when the other one's pair
+    /// comes back, what that node had queued before would land over it.
+    fn is_usurped(&self, pair: &Pair, presence: impl Fn(&NodeId) -> Presence) -> bool {
+        self.claims.iter().any(|claim| {
+            let holds = pair.node.is_shared() || NodeLabel::of(&claim.node) == pair.node;
+            !holds && claim.is_in_use() && departed(claim, presence(&claim.node)).is_none()
+        })
     }
 
     /// A register with nobody in it.
@@ -187,7 +210,11 @@ impl Sight<'_> {
         if self.mode != FencingMode::Pair {
             return Err(Reason::OneName);
         }
-        if self.claims.iter().any(|other| other.node != claim.node) {
+        // One that was only made, and never told anything, does not stand against one that is in use.
+        let stands =
+            |other: &Claim| other.attached || other.told.is_some() || other.wish == Wish::Detach;
+        let mut others = self.claims.iter().filter(|other| other.node != claim.node);
+        if others.any(stands) {
             return Err(Reason::OtherClaims);
         }
         if claim.remade.is_some() && claim.remade == names.subsystem {
@@ -220,6 +247,7 @@ impl Reason {
                 "the node is tainted out-of-service and its attachment is being deleted"
             }
             Self::Superseded => "the node was told other names",
+            Self::Usurped => "nobody was told these names, and another node uses the volume",
             Self::Stray => "the names are half written and nobody was told them",
             Self::OneName => "this RDS cannot change both names, so a late command could undo it",
             Self::SentBefore => "it was brought back once before, and a second time is not safe",
@@ -231,7 +259,11 @@ impl Reason {
     /// something that is still under way.
     pub const fn is_plain(self) -> bool {
         match self {
-            Self::InTheWay | Self::OutOfService | Self::Stray | Self::Superseded => true,
+            Self::InTheWay
+            | Self::OutOfService
+            | Self::Usurped
+            | Self::Stray
+            | Self::Superseded => true,
             Self::Orphan
             | Self::NodeGone
             | Self::OneName

@@ -247,6 +247,7 @@ impl Replica<'_> {
         // A device that refuses is a device that answers.
         let out_of_reach =
             error.is_some_and(|error| matches!(error.kind(), Kind::Unavailable | Kind::Timeout));
+        self.state.reach.record(!out_of_reach, now);
         if !out_of_reach {
             return now;
         }

@@ -165,6 +165,31 @@ fn a_granted_volume_is_taken_only_from_a_node_without_a_right_to_it() {
             None,
             revoke(&a, Reason::InTheWay),
         ),
+        // A late line wrote it over the grant of a node that goes on using its own.
+        (
+            &a,
+            vec![wants("a", None), wants("b", Some(&other))],
+            None,
+            revoke(&a, Reason::Usurped),
+        ),
+        (
+            &a,
+            vec![leaves("a", None), wants("b", Some(&other))],
+            None,
+            revoke(&a, Reason::Usurped),
+        ),
+        (
+            &a,
+            vec![wants("a", Some(&a)), wants("b", Some(&other))],
+            None,
+            Need::Believe(a.clone()),
+        ),
+        (
+            &a,
+            vec![wants("a", None), wants("gone", Some(&other))],
+            None,
+            Need::Nothing,
+        ),
         // The machine is gone.
         (
             &gone,
@@ -235,8 +260,13 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
             Need::Remake(earlier.clone(), a.names.clone()),
         ),
         (vec![again.clone()], give_up(&again, Reason::SentBefore)),
+        // The other node was never told anything.
         (
             vec![lost.clone(), wants("b", None)],
+            Need::Remake(lost.clone(), a.names.clone()),
+        ),
+        (
+            vec![lost.clone(), leaves("b", None)],
             give_up(&lost, Reason::OtherClaims),
         ),
         (
@@ -245,7 +275,7 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
         ),
         // Even of a machine that is gone: its queued writes may not be.
         (
-            vec![lost.clone(), wants("gone", None)],
+            vec![lost.clone(), wants("gone", Some(&b))],
             give_up(&lost, Reason::OtherClaims),
         ),
         (
@@ -302,7 +332,7 @@ fn a_shared_grant_stays_until_its_last_holder_has_left() {
         ),
         (
             vec![share(wants("gone", Some(&all))), share(wants("b", None))],
-            Need::Nothing,
+            Need::Believe(all.clone()),
         ),
         (
             vec![share(wants("gone", Some(&all)))],
@@ -343,6 +373,17 @@ fn a_node_that_asks_gets_only_what_its_holder_has_no_right_to() {
         (&gone, vec![leaves("gone", None)], cut(Reason::NodeGone)),
         (&off, vec![leaves("off", None)], cut(Reason::OutOfService)),
         (&off, vec![wants("off", None)], Contention::Held),
+        // The asking node uses the volume; what stands there was written late, and told to nobody.
+        (
+            &a,
+            vec![wants("a", None), wants("b", Some(&pair("b", 2)))],
+            cut(Reason::Usurped),
+        ),
+        (
+            &a,
+            vec![wants("a", Some(&a)), wants("b", Some(&pair("b", 2)))],
+            Contention::Held,
+        ),
     ];
     for (pair, claims, expected) in rows {
         let register = granted(pair);

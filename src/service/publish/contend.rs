@@ -8,7 +8,7 @@ use crate::domain::event::What;
 use crate::domain::grant::{Pair, Register};
 use crate::domain::names::NodeLabel;
 use crate::domain::publish::Publish;
-use crate::service::mend::{Mended, Proof};
+use crate::service::mend::{Outcome, Proof};
 use crate::service::publish::Publishing;
 use crate::service::registers::{After, View};
 
@@ -16,6 +16,17 @@ use crate::service::registers::{After, View};
 const MOST_SHARERS: usize = 2;
 
 impl Publishing {
+    /// A volume that could not be resolved when the term began may be by now.
+    pub(super) async fn unblock(&self) -> Result<(), Error> {
+        let (state, id) = (&self.work.state, &self.work.id);
+        if state.blocked.check(id).is_err() {
+            let proof = self.work.proof().await?;
+            self.work.mend(&proof).await?;
+            state.blocked.clear(id);
+        }
+        Ok(())
+    }
+
     /// Whether what was decided rests on what only VolumeAttachments know. The way that nearly all
     /// calls go, a fresh pair over free names that nobody was told, does not.
     pub(super) fn needs_claims(&self, decided: &Publish, register: &Register, told: bool) -> bool {
@@ -24,7 +35,10 @@ impl Publishing {
             // The RDS may have lost what a node was told.
             Publish::Grant(_) => self.work.memory().told.is_some(),
             Publish::HeldBy(_) => true,
-            Publish::AsItStands(_) => self.label.is_shared() && !self.is_sharer(),
+            Publish::AsItStands(_) | Publish::Reopen(_) if self.label.is_shared() => {
+                !self.is_sharer()
+            }
+            Publish::AsItStands(_) => false,
             Publish::Reopen(_) | Publish::RevokeFirst(_) => own && !told,
             Publish::Untouchable(_) => false,
         }
@@ -45,11 +59,11 @@ impl Publishing {
             | Publish::RevokeFirst(_)
             | Publish::Untouchable(_) => {
                 let mended = self.work.mend(&proof).await?;
-                if matches!(decided, Publish::Grant(_)) && mended == Mended::AsItWas {
+                if matches!(decided, Publish::Grant(_)) && mended.outcome == Outcome::AsItWas {
                     // Whoever was told has no claim any more, or has not used what it was told.
                     self.work.state.ledger.untell(&self.work.id);
                 }
-                Ok(None)
+                mended.view.map(Some).ok_or_else(|| self.work.not_found())
             }
         }
     }
@@ -65,11 +79,12 @@ impl Publishing {
             return Err(Error::new(Kind::Incompatible, context));
         }
         let register = Register::Granted(pair.clone());
+        let told = self.work.memory().told;
         let sight = Sight {
             mode: self.work.term.scheme.mode,
             register: &register,
             claims: &proof.claims,
-            answered: None,
+            answered: told.as_ref().map(|told| &told.pair),
         };
         match sight.contention(pair, asking, |node| proof.presence(node)) {
             Contention::Held => {
