@@ -206,6 +206,10 @@ pub struct ReplicaArgs {
     #[arg(long, env = "RDS_CSI_LOCK_FILE", value_name = "FILE")]
     pub lock_file: Option<PathBuf>,
 
+    /// After so long in the lead a crashed process earns its pod the Lease at once; for tests
+    #[arg(long, env = "RDS_CSI_UNSAFE_SHORT_CUT_AFTER", value_name = "DURATION", hide = true, value_parser = duration::parse)]
+    pub unsafe_short_cut_after: Option<Duration>,
+
     /// Between two reconcile passes of a shard
     #[arg(long, env = "RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", value_name = "DURATION", default_value = "1m", value_parser = duration::parse)]
     pub attachment_reconcile_interval: Duration,

@@ -72,6 +72,7 @@ impl Replica {
             pod,
             pod_uid,
             lock_file,
+            short_cut,
             reconcile_interval,
             grace,
         } = config;
@@ -102,7 +103,7 @@ impl Replica {
             Candidate::new(me.clone(), timing, store, Arc::clone(&clock));
         let lease_seen = candidate.lease();
         let candidate = match lock_file {
-            Some(path) => with_lock(candidate, &path, &me, clock.as_ref()),
+            Some(path) => with_lock(candidate, &path, &me, &short_cut, clock.as_ref()),
             None => candidate,
         };
         let leave = CancellationToken::new();
@@ -261,7 +262,13 @@ async fn api(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Config> {
 }
 
 /// With the pod's lock, a crash costs no lease. Without it the ordinary election serves.
-fn with_lock(candidate: Candidate, path: &Path, me: &HolderId, clock: &dyn Clock) -> Candidate {
+fn with_lock(
+    candidate: Candidate,
+    path: &Path,
+    me: &HolderId,
+    rules: &ShortCutRules,
+    clock: &dyn Clock,
+) -> Candidate {
     let lock = match LockFile::take(path) {
         Ok(lock) => lock,
         Err(refused) => {
@@ -273,7 +280,7 @@ fn with_lock(candidate: Candidate, path: &Path, me: &HolderId, clock: &dyn Clock
             return candidate;
         }
     };
-    let predecessor = match lock.predecessor(me, &ShortCutRules::default(), clock.boot()) {
+    let predecessor = match lock.predecessor(me, rules, clock.boot()) {
         Ok(predecessor) => {
             info!(
                 ?predecessor,
