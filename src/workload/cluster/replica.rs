@@ -176,7 +176,7 @@ impl Replica {
     /// It cannot be started.
     pub async fn replace(&mut self) -> io::Result<()> {
         self.remove().await;
-        self.uid = format!("{:016x}", rand::random::<u64>());
+        self.uid = pod_uid(rand::random());
         let folder: &Folder = &self.plan.folder;
         self.folder = folder.within(&format!("{}-{}", self.pod, self.uid))?;
         let url = format!("http://{}", self.plan.api.address());
@@ -301,6 +301,15 @@ impl Arguments {
     fn path(&mut self, name: &str, scheme: &str, path: &Path) {
         self.flag(name, format_args!("{scheme}{}", path.display()));
     }
+}
+
+/// A UID as Kubernetes gives one, which the driver insists on before it takes one process for the
+/// successor of another.
+fn pod_uid(number: u128) -> String {
+    let digits = format!("{number:032x}");
+    let groups = [0..8, 8..12, 12..16, 16..20, 20..32];
+    let groups = groups.map(|group| digits.get(group).unwrap_or_default());
+    groups.join("-")
 }
 
 fn millis(span: Duration) -> String {
