@@ -112,6 +112,11 @@ impl Replica {
         &self.pod
     }
 
+    /// The process id of the driver, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Child::id)
+    }
+
     /// Does something to the driver's process. The sidecar lives on.
     ///
     /// # Errors
@@ -123,8 +128,7 @@ impl Replica {
             Blow::Thaw => Signal::CONT,
             Blow::Terminate => Signal::TERM,
         };
-        let id = self.process.as_ref().and_then(Child::id);
-        let id = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let id = self.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         kill_process(id.ok_or(io::ErrorKind::NotFound)?, signal)?;
         Ok(())
     }
@@ -185,7 +189,10 @@ impl Replica {
         let name = format!("{}-{}.kubeconfig", self.pod, self.uid);
         self.kubeconfig = folder.write(&name, &kubeconfig)?;
         self.restart().await?;
-        self.start_attacher()
+        if self.plan.options.sidecars {
+            self.start_attacher()?;
+        }
+        Ok(())
     }
 
     /// The pod goes, and nothing comes in its place.
