@@ -48,6 +48,8 @@ pub struct Options {
     pub lease: Option<LeaseTimes>,
     /// How long a node must be out before another one is let in.
     pub revoke_settle: Duration,
+    /// Whether every replica has a sidecar. Without one, whoever wants calls to be made makes them.
+    pub sidecars: bool,
     /// The pace of the sidecars.
     pub pace: Pace,
     /// The mount point of a local filesystem for the lock files of pods, such as `/dev/shm`. Without
@@ -148,6 +150,7 @@ impl Options {
             replicas: 3,
             lease: Some(LeaseTimes::default()),
             revoke_settle: Duration::from_secs(1),
+            sidecars: true,
             pace: Pace::quick(),
             locks: None,
             arguments: Vec::new(),

@@ -112,6 +112,11 @@ impl Replica {
         &self.pod
     }
 
+    /// The process id of the driver, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Child::id)
+    }
+
     /// Does something to the driver's process. The sidecar lives on. A frozen process stands still
     /// when this returns.
     ///
@@ -124,8 +129,7 @@ impl Replica {
             Blow::Thaw => Signal::CONT,
             Blow::Terminate => Signal::TERM,
         };
-        let id = self.process.as_ref().and_then(Child::id);
-        let id = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let id = self.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let id = id.ok_or(io::ErrorKind::NotFound)?;
         kill_process(id, signal)?;
         if blow == Blow::Freeze {
@@ -192,7 +196,10 @@ impl Replica {
         let name = format!("{}-{}.kubeconfig", self.pod, self.uid);
         self.kubeconfig = folder.write(&name, &kubeconfig)?;
         self.restart().await?;
-        self.start_attacher()
+        if self.plan.options.sidecars {
+            self.start_attacher()?;
+        }
+        Ok(())
     }
 
     /// The pod goes, and nothing comes in its place.
