@@ -147,7 +147,7 @@ impl Sight<'_> {
             (true, false) if wanted => Need::Reopen(pair.clone()),
             // Half-way through a revoke, which Unpublish will repeat.
             (true, false) => Need::Nothing,
-            (false, _) => match self.deprived(&entitled) {
+            (false, _) => match entitled.into_iter().find(|claim| claim.is_in_use()) {
                 Some(claim) if self.remake(claim).is_ok() => revoke(Reason::Superseded),
                 // It was granted just now, and its node will ask again for what it missed.
                 Some(_) | None => Need::Nothing,
@@ -184,11 +184,6 @@ impl Sight<'_> {
             }
             [..] => Need::Freeze(deprived.iter().map(|claim| claim.node.clone()).collect()),
         }
-    }
-
-    /// A claim whose node uses a pair that the register does not have.
-    fn deprived<'c>(&self, entitled: &[&'c Claim]) -> Option<&'c Claim> {
-        entitled.iter().copied().find(|claim| claim.is_in_use())
     }
 
     /// The names to write again for a claim.

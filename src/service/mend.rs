@@ -126,13 +126,12 @@ impl Work {
                     let Register::Free(free) = &seen.register else {
                         return Ok(mended);
                     };
-                    match self.bring_back(&mut proof, &claim, names, free).await? {
-                        Some(after) => after,
-                        None => {
-                            self.tell_lost(&claim, Reason::SentBefore);
-                            return Ok(Mended::Lost);
-                        }
-                    }
+                    let sent = self.bring_back(&mut proof, &claim, names, free).await?;
+                    let Some(after) = sent else {
+                        self.tell_lost(&claim, Reason::SentBefore);
+                        return Ok(Mended::Lost);
+                    };
+                    after
                 }
             };
             mended = Mended::Repaired;

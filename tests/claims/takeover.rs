@@ -152,7 +152,10 @@ async fn lost_replies_change_nothing_about_what_a_take_over_ends_in() {
     assert_eq!(town.bed.sim.faults().rules(), [], "each has lost a reply");
     leader.passes(&town, &ids[0], 1).await;
     for ((scene, register, _), id) in rows.iter().zip(&ids) {
-        until(&format!("{scene:?} is settled"), || register.stands(&town, id)).await;
+        until(&format!("{scene:?} is settled"), || {
+            register.stands(&town, id)
+        })
+        .await;
     }
 }
 
