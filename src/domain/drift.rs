@@ -174,16 +174,29 @@ impl Sight<'_> {
                 Some(_) => {}
             }
         }
+        let frozen = |claims: &[&Claim]| {
+            Need::Freeze(claims.iter().map(|claim| claim.node.clone()).collect())
+        };
         match deprived.as_slice() {
             [] => Need::Nothing,
             [claim, others @ ..] if others.iter().all(|other| claim.shares_with(other)) => {
                 match self.remake(claim) {
                     Ok(names) => Need::Remake((*claim).clone(), names),
+                    // The others are on their way out; it comes back when they have gone.
+                    Err(Reason::OtherClaims) if self.is_last_to_stay(claim) => {
+                        frozen(&self.claims.iter().collect::<Vec<_>>())
+                    }
                     Err(reason) => Need::Lost((*claim).clone(), reason),
                 }
             }
-            [..] => Need::Freeze(deprived.iter().map(|claim| claim.node.clone()).collect()),
+            several => frozen(several),
         }
+    }
+
+    /// Whether no other node wants the volume, although some have not let go of it.
+    fn is_last_to_stay(&self, claim: &Claim) -> bool {
+        let mut others = self.claims.iter().filter(|other| other.node != claim.node);
+        others.all(|other| other.wish == Wish::Detach)
     }
 
     /// The names to write again for a claim.
@@ -196,14 +209,14 @@ impl Sight<'_> {
         if self.mode != FencingMode::Pair {
             return Err(Reason::OneName);
         }
+        let is_spent = |other: &Claim| other.told == claim.told && other.is_spent();
+        if self.claims.iter().any(is_spent) {
+            return Err(Reason::SentBefore);
+        }
         let may_have_it_too =
             |other: &Claim| other.node == claim.node || (claim.shared && other.shared);
         if !self.claims.iter().all(may_have_it_too) {
             return Err(Reason::OtherClaims);
-        }
-        let is_spent = |other: &Claim| other.told == claim.told && other.is_spent();
-        if self.claims.iter().any(is_spent) {
-            return Err(Reason::SentBefore);
         }
         Ok(names)
     }

@@ -326,7 +326,7 @@ impl Work {
         Error::new(
             Kind::Unavailable,
             format!(
-                "volume {} has attached VolumeAttachments for several nodes ({}), and the RDS does not say who holds it; delete those that are wrong",
+                "volume {} has VolumeAttachments of several nodes ({}) that say it is attached, and the RDS does not say who holds it; it is served again once all but one of them are deleted and gone",
                 self.id,
                 nodes.join(", ")
             ),

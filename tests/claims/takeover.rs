@@ -48,6 +48,7 @@ fn rows() -> Vec<Row> {
         // Once only, and only where nobody else can be meant.
         (scene(Free, [Spent(A)]), Free, &["GrantLost"]),
         (scene(Free, [Attached(A), Wants(B)]), Free, &["GrantLost"]),
+        (scene(Free, [Attached(A), Leaves(B)]), Free, &[]),
         // Not attached, and free: a Publish will come.
         (scene(Free, [Wants(A)]), Free, &[]),
         (scene(Free, [New(A)]), Free, &[]),

@@ -27,9 +27,18 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
             vec![lost.clone(), wants("b", None)],
             give_up(&lost, Reason::OtherClaims),
         ),
+        // It will have gone soon.
         (
             vec![lost.clone(), leaves("b", Some(&b))],
+            Need::Freeze(vec!["a".parse().unwrap(), "b".parse().unwrap()]),
+        ),
+        (
+            vec![lost.clone(), leaves("b", Some(&b)), wants("c", None)],
             give_up(&lost, Reason::OtherClaims),
+        ),
+        (
+            vec![again.clone(), leaves("b", Some(&b))],
+            give_up(&again, Reason::SentBefore),
         ),
         // Even of a machine that is gone: its queued writes may not be.
         (
