@@ -154,7 +154,7 @@ impl Sight<'_> {
             (true, false) if wanted => Need::Reopen(pair.clone()),
             // Half-way through a revoke, which Unpublish will repeat.
             (true, false) => Need::Nothing,
-            (false, _) => match self.deprived(&entitled) {
+            (false, _) => match entitled.into_iter().find(|claim| claim.is_in_use()) {
                 Some(claim) if self.remake(claim).is_ok() => revoke(Reason::Superseded),
                 // It was granted just now, and its node will ask again for what it missed.
                 Some(_) | None => Need::Nothing,
@@ -174,7 +174,10 @@ impl Sight<'_> {
     fn is_usurped(&self, pair: &Pair, presence: impl Fn(&NodeId) -> Presence) -> bool {
         self.claims.iter().any(|claim| {
             let holds = pair.node.is_shared() || NodeLabel::of(&claim.node) == pair.node;
-            !holds && claim.is_in_use() && !claim.is_spent() && departed(claim, presence(&claim.node)).is_none()
+            !holds
+                && claim.is_in_use()
+                && !claim.is_spent()
+                && departed(claim, presence(&claim.node)).is_none()
         })
     }
 
@@ -197,21 +200,31 @@ impl Sight<'_> {
                 Some(_) => {}
             }
         }
+        let frozen = |claims: &[&Claim]| {
+            Need::Freeze(claims.iter().map(|claim| claim.node.clone()).collect())
+        };
         match deprived.as_slice() {
             [] => Need::Nothing,
             [claim, others @ ..] if others.iter().all(|other| claim.shares_with(other)) => {
                 match self.remake(claim) {
                     Ok(names) => Need::Remake((*claim).clone(), names),
+                    // The others are on their way out; it comes back when they have gone.
+                    Err(Reason::OtherClaims) if self.is_last_to_stay(claim) => {
+                        frozen(&self.claims.iter().collect::<Vec<_>>())
+                    }
                     Err(reason) => Need::Lost((*claim).clone(), reason),
                 }
             }
-            [..] => Need::Freeze(deprived.iter().map(|claim| claim.node.clone()).collect()),
+            several => frozen(several),
         }
     }
 
-    /// A claim whose node uses a pair that the register does not have.
-    fn deprived<'c>(&self, entitled: &[&'c Claim]) -> Option<&'c Claim> {
-        entitled.iter().copied().find(|claim| claim.is_in_use())
+    /// Whether no other node with a right to the volume wants to keep it, although some have not let
+    /// go of it.
+    fn is_last_to_stay(&self, claim: &Claim) -> bool {
+        let others = self.claims.iter().filter(|other| other.node != claim.node);
+        let mut others = others.filter(|other| stands(other));
+        others.all(|other| other.wish == Wish::Detach)
     }
 
     /// The names to write again for a claim.
@@ -224,21 +237,23 @@ impl Sight<'_> {
         if self.mode != FencingMode::Pair {
             return Err(Reason::OneName);
         }
-        // One that was only made, and never told anything, does not stand against one that is in use.
-        let stands =
-            |other: &Claim| other.attached || other.told.is_some() || other.wish == Wish::Detach;
+        let is_spent = |other: &Claim| other.told == claim.told && other.is_spent();
+        if self.claims.iter().any(is_spent) {
+            return Err(Reason::SentBefore);
+        }
         let may_have_it_too = |other: &Claim| {
             other.node == claim.node || (claim.shared && other.shared) || !stands(other)
         };
         if !self.claims.iter().all(may_have_it_too) {
             return Err(Reason::OtherClaims);
         }
-        let is_spent = |other: &Claim| other.told == claim.told && other.is_spent();
-        if self.claims.iter().any(is_spent) {
-            return Err(Reason::SentBefore);
-        }
         Ok(names)
     }
+}
+
+/// Whether a claim stands against one that is in use: not if it was only made, and never told anything.
+fn stands(claim: &Claim) -> bool {
+    claim.attached || claim.told.is_some() || claim.wish == Wish::Detach
 }
 
 /// Why the node of a claim may be cut off although the claim is still there.

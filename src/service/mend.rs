@@ -142,13 +142,12 @@ impl Work {
                     let Register::Free(free) = &seen.register else {
                         return mended(outcome, Some(seen));
                     };
-                    match self.bring_back(&mut proof, &claim, names, free).await? {
-                        Some(after) => after,
-                        None => {
-                            self.tell_lost(&claim, Reason::SentBefore);
-                            return mended(Outcome::Lost, Some(seen));
-                        }
-                    }
+                    let sent = self.bring_back(&mut proof, &claim, names, free).await?;
+                    let Some(after) = sent else {
+                        self.tell_lost(&claim, Reason::SentBefore);
+                        return mended(Outcome::Lost, Some(seen));
+                    };
+                    after
                 }
             };
             outcome = Outcome::Repaired;
@@ -343,7 +342,7 @@ impl Work {
         Error::new(
             Kind::Unavailable,
             format!(
-                "volume {} has attached VolumeAttachments for several nodes ({}), and the RDS does not say who holds it; delete those that are wrong",
+                "volume {} has VolumeAttachments of several nodes ({}) that say it is attached, and the RDS does not say who holds it; it is served again once all but one of them are deleted and gone",
                 self.id,
                 nodes.join(", ")
             ),

@@ -77,13 +77,13 @@ impl Unpublishing {
                     }
                     return work.term.check();
                 }
-                Unpublish::LeaveShare(pair) => match self.keeper().await? {
-                    Some(kept) => return self.left(&kept),
-                    None => {
-                        revoked = true;
-                        work.revoke(&pair.names).await?
+                Unpublish::LeaveShare(pair) => {
+                    if let Some(kept) = self.keeper().await? {
+                        return self.left(&kept);
                     }
-                },
+                    revoked = true;
+                    work.revoke(&pair.names).await?
+                }
                 Unpublish::Unprovable(why) => {
                     let context =
                         format!("volume {} cannot be detached: {}", work.id, explain(why));

@@ -62,7 +62,9 @@ fn parse_times(text: &str, count: usize) -> Option<Duration> {
     // The name in parentheses may hold blanks and parentheses itself. After it comes field 3.
     let (_, fields) = text.rsplit_once(')')?;
     let ticks = fields.split_whitespace().skip(11).take(count);
-    let ticks: Vec<u64> = ticks.map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let ticks: Vec<u64> = ticks
+        .map(|field| field.parse().ok())
+        .collect::<Option<_>>()?;
     (ticks.len() == count).then(|| span(ticks.iter().sum()))
 }
 

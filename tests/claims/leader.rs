@@ -235,11 +235,6 @@ impl Leader {
         about.cloned().collect()
     }
 
-    /// How often people were told something like it about a volume.
-    pub(crate) fn times(&self, id: &VolumeId, like: impl Fn(&What) -> bool) -> usize {
-        self.told(id).iter().filter(|what| like(what)).count()
-    }
-
     /// Waits until the reconcilers have begun and ended this many passes over the volume's shard.
     pub(crate) async fn passes(&self, town: &Town, id: &VolumeId, count: usize) {
         let since = town.bed.world().now_seq();

@@ -61,7 +61,9 @@ async fn a_row_that_cannot_be_resolved_blocks_its_volume_until_it_can() {
     drop(first);
     // An id that nobody wrote down, of a node that nobody knows.
     town.want(&bad, "nobody");
-    town.edit(&bad, "nobody", |object| object["metadata"]["annotations"] = json!({}));
+    town.edit(&bad, "nobody", |object| {
+        object["metadata"]["annotations"] = json!({});
+    });
     let leader = town.leader(2).await;
     for node in [A, B] {
         let refused = leader.publish(&bad, node).await.unwrap_err();
@@ -175,5 +177,7 @@ fn objects(town: &Town) -> Vec<Option<String>> {
     let attachments = town.api.objects::<VolumeAttachment>().into_iter();
     let volumes = town.api.objects::<PersistentVolume>().into_iter();
     let names = attachments.map(|object| object.metadata.name);
-    names.chain(volumes.map(|object| object.metadata.name)).collect()
+    names
+        .chain(volumes.map(|object| object.metadata.name))
+        .collect()
 }

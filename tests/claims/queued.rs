@@ -121,7 +121,7 @@ async fn of_two_attached_nodes_the_one_without_the_grant_never_gets_its_old_name
     drop(first);
     town.want(&id, A);
     town.edit(&id, A, |object| {
-        object["status"] = attachment["status"].clone()
+        object["status"] = attachment["status"].clone();
     });
     let leader = town.leader(2).await;
     leader.detach(&town, &id, B).await;

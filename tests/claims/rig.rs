@@ -66,7 +66,11 @@ impl Rig {
 
     /// A new volume, attached.
     pub(crate) async fn attach(&self, name: &str, node: &str) -> Volume {
-        let made = self.cluster.provisioner().create(name, GIB, false, HANG).await;
+        let made = self
+            .cluster
+            .provisioner()
+            .create(name, GIB, false, HANG)
+            .await;
         let volume = made.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()));
         self.cluster.placement().add_volume(&volume).await.unwrap();
         self.attach_again(&volume, node).await;

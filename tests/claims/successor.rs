@@ -101,7 +101,8 @@ async fn a_publish_cut_at_any_step_is_carried_through_by_the_next_leader() {
 }
 
 #[tokio::test]
-async fn a_publish_cut_at_any_step_that_nobody_asks_for_again_is_taken_back_even_if_it_goes_on_late() {
+async fn a_publish_cut_at_any_step_that_nobody_asks_for_again_is_taken_back_even_if_it_goes_on_late()
+ {
     let town = Town::new().await;
     let mut stopped = Vec::new();
     let mut epoch = 0;

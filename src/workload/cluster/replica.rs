@@ -129,7 +129,9 @@ impl Replica {
             Blow::Thaw => Signal::CONT,
             Blow::Terminate => Signal::TERM,
         };
-        let id = self.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let id = self
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let id = id.ok_or(io::ErrorKind::NotFound)?;
         kill_process(id, signal)?;
         if blow == Blow::Freeze {

@@ -119,7 +119,10 @@ impl Bed {
                 }
                 let held = self.cluster.lease().and_then(|lease| lease.pod);
                 let begun = self.begun();
-                let warm = begun.iter().zip(self.watches).all(|(&has, must)| has >= must);
+                let warm = begun
+                    .iter()
+                    .zip(self.watches)
+                    .all(|(&has, must)| has >= must);
                 match (ready.as_slice(), held) {
                     ([pod], Some(held)) if *pod == held && asleep == 0 && warm => return held,
                     _ => sleep(LOOK_EVERY).await,

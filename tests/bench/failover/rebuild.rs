@@ -150,10 +150,18 @@ fn row(size: &Size) -> Vec<String> {
 
 /// Smallest, median and largest, in seconds.
 fn spread(size: &Size, step: impl Fn(&Steps) -> Duration) -> (f64, f64, f64) {
-    let mut spans: Vec<f64> = size.steps.iter().map(|one| step(one).as_secs_f64()).collect();
+    let mut spans: Vec<f64> = size
+        .steps
+        .iter()
+        .map(|one| step(one).as_secs_f64())
+        .collect();
     spans.sort_by(f64::total_cmp);
     let at = |index: usize| spans.get(index).copied().unwrap_or_default();
-    (at(0), at(spans.len() / 2), at(spans.len().saturating_sub(1)))
+    (
+        at(0),
+        at(spans.len() / 2),
+        at(spans.len().saturating_sub(1)),
+    )
 }
 
 /// The most of all, in MiB.

@@ -63,9 +63,7 @@ impl Subject {
         let mut bed = Bed::start().await?;
         let leader = bed.calm().await?;
         let provisioner = bed.cluster.provisioner();
-        let volume = provisioner
-            .create("pv-1", GIB, false, CREATE_LIMIT)
-            .await?;
+        let volume = provisioner.create("pv-1", GIB, false, CREATE_LIMIT).await?;
         objects::volume(bed.cluster.api(), &volume)?;
         for node in NODES {
             bed.cluster.sim().machine(node);
@@ -78,7 +76,12 @@ impl Subject {
             moves: 0,
         };
         let node = subject.node();
-        objects::attach(subject.bed.cluster.api(), &subject.volume, node, Stage::Asked)?;
+        objects::attach(
+            subject.bed.cluster.api(),
+            &subject.volume,
+            node,
+            Stage::Asked,
+        )?;
         let told = driver.publish(&subject.volume, node).await?;
         subject.arrive(&told)?;
         Ok(subject)
@@ -94,7 +97,11 @@ impl Subject {
 
     fn node(&self) -> &'static str {
         let [first, second] = NODES;
-        if self.moves.is_multiple_of(2) { first } else { second }
+        if self.moves.is_multiple_of(2) {
+            first
+        } else {
+            second
+        }
     }
 
     /// One failover, and everything as it was before.
