@@ -34,8 +34,7 @@ impl Driver {
     /// Connects with the first call, and again whenever the connection is lost.
     pub(crate) fn new(socket: &Path) -> anyhow::Result<Self> {
         let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()));
-        let endpoint =
-            endpoint.with_context(|| format!("use the socket {}", socket.display()))?;
+        let endpoint = endpoint.with_context(|| format!("use the socket {}", socket.display()))?;
         Ok(Self(endpoint.connect_lazy()))
     }
 
