@@ -206,6 +206,10 @@ pub struct ReplicaArgs {
     #[arg(long, env = "RDS_CSI_LOCK_FILE", value_name = "FILE")]
     pub lock_file: Option<PathBuf>,
 
+    /// After so long in the lead a crashed process earns its pod the Lease at once; for tests
+    #[arg(long, env = "RDS_CSI_UNSAFE_SHORT_CUT_AFTER", value_name = "DURATION", hide = true, value_parser = duration::parse)]
+    pub unsafe_short_cut_after: Option<Duration>,
+
     /// Between two reconcile passes of a shard
     #[arg(long, env = "RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", value_name = "DURATION", default_value = "1m", value_parser = duration::parse)]
     pub attachment_reconcile_interval: Duration,
@@ -227,10 +231,18 @@ pub enum Profile {
 /// `rds-csi demo`.
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that stands alone"
+)]
 pub struct DemoArgs {
-    /// End after the story instead of moving a volume until Ctrl-C
+    /// End by itself, after about a minute, instead of going on until Ctrl-C
     #[arg(long, env = "RDS_CSI_DEMO_ONCE")]
     pub once: bool,
+
+    /// Tell the story of one volume and one controller, without Kubernetes
+    #[arg(long, env = "RDS_CSI_DEMO_STANDALONE")]
+    pub standalone: bool,
 
     /// Print nothing but one JSON object at the end
     #[arg(long, env = "RDS_CSI_DEMO_JSON", requires = "once")]

@@ -69,13 +69,21 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
             once,
             json,
             sabotage,
+            standalone,
         }) => {
-            let options = rds_csi::demo::options::Options {
+            use rds_csi::demo::options::{Options, Scene, run};
+            let scene = if standalone {
+                Scene::Story
+            } else {
+                Scene::Failover
+            };
+            let options = Options {
+                scene,
                 once,
                 json,
                 sabotage,
             };
-            rds_csi::demo::options::run(options, stop).await
+            run(options, stop).await
         }
         Command::Status(args) => operator::status::run(args, stop).await,
         Command::Explain(args) => operator::explain::run(args, stop).await,

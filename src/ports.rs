@@ -201,9 +201,10 @@ pub trait Cluster: Debug + Send + Sync {
     /// Whether some node has this id.
     async fn knows(&self, node: &NodeId) -> Result<bool, Error>;
 
-    /// Puts on record, on the VolumeAttachment itself, that a line is about to be sent that brings
-    /// the pair with this subsystem name back. False if the attachment is no longer as it was read,
-    /// or says that one was sent already: then none may be sent.
+    /// Puts on record, on the VolumeAttachment itself, that the pair with this subsystem name has had
+    /// its one chance to come back: a line is about to be sent that does it, or the volume may go to
+    /// another node. False if the attachment is no longer as it was read, or says so already: then no
+    /// such line may be sent.
     async fn record_remake(&self, claim: &Claim, subsystem: &str) -> Result<bool, Error>;
 
     /// One volume as it was last watched, perhaps long ago: where to look, never what to do. `None`

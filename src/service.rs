@@ -19,6 +19,7 @@ use crate::service::blocked::Blocked;
 use crate::service::drift::Drift;
 use crate::service::election::Reports;
 use crate::service::ledger::Ledger;
+use crate::service::overview::Reach;
 use crate::service::shards::{Lane, Shards};
 use crate::service::shares::Shares;
 use crate::service::term::{NoTerm, Terms};
@@ -32,6 +33,7 @@ mod lead;
 mod ledger;
 mod loss;
 mod mend;
+mod overview;
 mod provision;
 mod publish;
 mod reading;
@@ -45,8 +47,9 @@ mod unpublish;
 
 pub use drift::{Finding, Orphan};
 pub use inspect::{Page, Room, Status};
+pub use overview::{Account, Overview};
 pub use provision::{CreateVolume, Created};
-pub use publish::PublishVolume;
+pub use publish::{PublishVolume, explain};
 pub use reconcile::Pace;
 pub use shards::Load;
 
@@ -97,6 +100,7 @@ struct State {
     blocked: Blocked,
     shares: Shares,
     drift: Drift,
+    reach: Reach,
     shards: Shards,
 }
 
@@ -137,6 +141,7 @@ impl Volumes {
             blocked: Blocked::default(),
             shares: Shares::default(),
             drift: Drift::default(),
+            reach: Reach::default(),
             shards: Shards::new(settings.shards),
             settings,
         }))

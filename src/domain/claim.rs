@@ -25,7 +25,8 @@ pub struct Claim {
     pub attached: bool,
     /// The names in `status.attachmentMetadata`: what the node was told, and goes on using.
     pub told: Option<Names>,
-    /// The subsystem name of the pair for which a line that brings it back was once sent.
+    /// The subsystem name of the pair whose one chance to come back is spent: a line that brings it
+    /// back was sent, or somebody else may have had the volume since its node was told it.
     pub remade: Option<String>,
     /// ReadWriteMany raw block. Where the PersistentVolume is gone, this is false: the safe side.
     pub shared: bool,
@@ -124,6 +125,17 @@ impl Claim {
     /// Whether its node was told names and may be using the volume under them.
     pub fn is_in_use(&self) -> bool {
         self.wish == Wish::Attach && self.attached && self.told.is_some()
+    }
+
+    /// Whether both nodes were told the names of one grant that they share.
+    pub fn shares_with(&self, other: &Self) -> bool {
+        self.shared && other.shared && self.told == other.told
+    }
+
+    /// Whether the names that its node was told had their one chance to come back.
+    pub fn is_spent(&self) -> bool {
+        let told = self.told.as_ref();
+        self.remade.is_some() && self.remade == told.and_then(|names| names.subsystem.clone())
     }
 }
 

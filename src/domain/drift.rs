@@ -2,7 +2,8 @@
 //! by when it takes over, when it reconciles, and when one node asks for what another one holds.
 //!
 //! A grant is only ever taken from a node that has no claim, or whose machine is gone; it is cut on
-//! the RDS first, so being wrong about a machine costs it its disk, never the data.
+//! the RDS first, so being wrong about a machine costs it its disk, never the data. What it was told
+//! never comes back after that: it may have writes queued that are older than the next holder's.
 
 use crate::domain::claim::{Claim, Presence, Wish};
 use crate::domain::grant::{FencingMode, Pair, Register};
@@ -33,7 +34,7 @@ pub enum Need {
     Reopen(Pair),
     /// The pair its node was told is gone, and nobody else wants the volume: write it again.
     Remake(Claim, Names),
-    /// The pair its node was told is gone and may not be written again.
+    /// The pair its node was told is gone and may not be written again, whatever happens next.
     Lost(Claim, Reason),
     /// These names must go.
     Revoke(Names, Reason),
@@ -54,11 +55,14 @@ pub enum Reason {
     OutOfService,
     /// The node was told another pair, and goes on using that one.
     Superseded,
+    /// Nobody was told the pair, and another node uses the volume under its own.
+    Usurped,
     /// Half-written names, which nobody was told.
     Stray,
     /// In this fencing mode a pair is one name, and a late line could write it over another grant.
     OneName,
-    /// A line that brings the pair back was sent before, and two of them together are not safe.
+    /// A line that brings the pair back was sent before, and two of them together are not safe; or it
+    /// was given up before, and another node may have written since.
     SentBefore,
     /// Another node has a claim too.
     OtherClaims,
@@ -95,6 +99,9 @@ impl Sight<'_> {
         asking: &NodeId,
         presence: impl Fn(&NodeId) -> Presence,
     ) -> Contention {
+        if !self.is_told(pair) && self.is_usurped(pair, &presence) {
+            return Contention::Revoke(Reason::Usurped);
+        }
         let others = self.holders(pair).filter(|claim| &claim.node != asking);
         let mut verdict = Contention::Revoke(Reason::InTheWay);
         for claim in others {
@@ -134,8 +141,13 @@ impl Sight<'_> {
             };
             return revoke(departure.unwrap_or(unclaimed));
         }
-        let has_told = |claim: &&Claim| claim.told.as_ref() == Some(&pair.names);
-        let told = self.answered == Some(pair) || entitled.iter().any(has_told);
+        let told = self.is_told(pair);
+        if !told && self.is_usurped(pair, &presence) {
+            return revoke(Reason::Usurped);
+        }
+        if let Some(claim) = self.outdated(pair) {
+            return Need::Lost(claim.clone(), Reason::OtherClaims);
+        }
         let wanted = entitled.iter().any(|claim| claim.wish == Wish::Attach);
         match (told, open) {
             (true, true) => Need::Believe(pair.clone()),
@@ -150,24 +162,49 @@ impl Sight<'_> {
         }
     }
 
+    /// Whether some node was told this pair.
+    fn is_told(&self, pair: &Pair) -> bool {
+        let in_claim = |claim: &Claim| claim.told.as_ref() == Some(&pair.names);
+        self.answered == Some(pair) || self.holders(pair).any(in_claim)
+    }
+
+    /// Whether another node was told another pair and goes on using that: then this one was written by
+    /// a line that came late. Re-opened, it would let its node write, and when the other one's pair
+    /// comes back, what that node had queued before would land over it.
+    fn is_usurped(&self, pair: &Pair, presence: impl Fn(&NodeId) -> Presence) -> bool {
+        self.claims.iter().any(|claim| {
+            let holds = pair.node.is_shared() || NodeLabel::of(&claim.node) == pair.node;
+            !holds && claim.is_in_use() && !claim.is_spent() && departed(claim, presence(&claim.node)).is_none()
+        })
+    }
+
+    /// A claim whose node goes on using names that another node's pair has taken the place of.
+    fn outdated(&self, pair: &Pair) -> Option<&Claim> {
+        self.claims.iter().find(|claim| {
+            let is_other = !pair.node.is_shared() && NodeLabel::of(&claim.node) != pair.node;
+            is_other && claim.is_in_use() && !claim.is_spent()
+        })
+    }
+
     /// A register with nobody in it.
     fn missing(&self, presence: impl Fn(&NodeId) -> Presence) -> Need {
-        let present: Vec<&Claim> = self
-            .claims
-            .iter()
-            .filter(|claim| departed(claim, presence(&claim.node)).is_none())
-            .collect();
-        let deprived: Vec<&Claim> = present
-            .iter()
-            .copied()
-            .filter(|claim| claim.is_in_use())
-            .collect();
+        let mut deprived = Vec::new();
+        for claim in self.claims.iter().filter(|claim| claim.is_in_use()) {
+            match departed(claim, presence(&claim.node)) {
+                None => deprived.push(claim),
+                // Others may have the volume from now on, and the node may come back one day.
+                Some(reason) if !claim.is_spent() => return Need::Lost(claim.clone(), reason),
+                Some(_) => {}
+            }
+        }
         match deprived.as_slice() {
             [] => Need::Nothing,
-            [claim] => match self.remake(claim) {
-                Ok(names) => Need::Remake((*claim).clone(), names),
-                Err(reason) => Need::Lost((*claim).clone(), reason),
-            },
+            [claim, others @ ..] if others.iter().all(|other| claim.shares_with(other)) => {
+                match self.remake(claim) {
+                    Ok(names) => Need::Remake((*claim).clone(), names),
+                    Err(reason) => Need::Lost((*claim).clone(), reason),
+                }
+            }
             [..] => Need::Freeze(deprived.iter().map(|claim| claim.node.clone()).collect()),
         }
     }
@@ -187,10 +224,17 @@ impl Sight<'_> {
         if self.mode != FencingMode::Pair {
             return Err(Reason::OneName);
         }
-        if self.claims.iter().any(|other| other.node != claim.node) {
+        // One that was only made, and never told anything, does not stand against one that is in use.
+        let stands =
+            |other: &Claim| other.attached || other.told.is_some() || other.wish == Wish::Detach;
+        let may_have_it_too = |other: &Claim| {
+            other.node == claim.node || (claim.shared && other.shared) || !stands(other)
+        };
+        if !self.claims.iter().all(may_have_it_too) {
             return Err(Reason::OtherClaims);
         }
-        if claim.remade.is_some() && claim.remade == names.subsystem {
+        let is_spent = |other: &Claim| other.told == claim.told && other.is_spent();
+        if self.claims.iter().any(is_spent) {
             return Err(Reason::SentBefore);
         }
         Ok(names)
@@ -220,9 +264,12 @@ impl Reason {
                 "the node is tainted out-of-service and its attachment is being deleted"
             }
             Self::Superseded => "the node was told other names",
+            Self::Usurped => "nobody was told these names, and another node uses the volume",
             Self::Stray => "the names are half written and nobody was told them",
             Self::OneName => "this RDS cannot change both names, so a late command could undo it",
-            Self::SentBefore => "it was brought back once before, and a second time is not safe",
+            Self::SentBefore => {
+                "it was brought back or given up once before, and after that it is not safe"
+            }
             Self::OtherClaims => "another node has a VolumeAttachment too",
         }
     }
@@ -231,7 +278,11 @@ impl Reason {
     /// something that is still under way.
     pub const fn is_plain(self) -> bool {
         match self {
-            Self::InTheWay | Self::OutOfService | Self::Stray | Self::Superseded => true,
+            Self::InTheWay
+            | Self::OutOfService
+            | Self::Usurped
+            | Self::Stray
+            | Self::Superseded => true,
             Self::Orphan
             | Self::NodeGone
             | Self::OneName

@@ -60,6 +60,17 @@ enum State {
     Ended(End),
 }
 
+/// What the Lease says, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Who holds it.
+    pub holder: Option<HolderId>,
+    /// The epoch on record.
+    pub epoch: Epoch,
+    /// When it was seen to change, by our own boot clock.
+    pub at: BootTime,
+}
+
 /// What reading the RDS told.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
@@ -169,6 +180,15 @@ impl Election {
             State::Leader(holding) => holding.standing(),
             State::Leaving { .. } => Standing::Ended(End::Stopped),
             State::Ended(end) => Standing::Ended(end.clone()),
+        }
+    }
+
+    /// The Lease as it was last seen to change: by us or, while we lead, by our own renewal.
+    pub fn last_change(&self) -> Option<Change> {
+        match &self.state {
+            State::Follower(watching) | State::Candidate { watching, .. } => watching.last_change(),
+            State::Leader(holding) => Some(holding.last_change(&self.me)),
+            State::Leaving { .. } | State::Ended(_) => None,
         }
     }
 

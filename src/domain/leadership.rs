@@ -127,6 +127,14 @@ impl Leadership {
         Ok(Permit { epoch: self.epoch })
     }
 
+    /// How long it lasts if nothing renews it; `None` without a deadline.
+    pub fn remaining(&self, now: BootTime) -> Option<Duration> {
+        match &self.bound {
+            Bound::Leased(deadline) => Some(now.until(deadline.end())),
+            Bound::Standalone => None,
+        }
+    }
+
     /// Whether the term still runs: asked again before a success is answered.
     ///
     /// # Errors
@@ -156,6 +164,10 @@ impl Deadline {
     /// Ends it now: no permit is handed out any more, whatever the clock says.
     pub(super) fn cut(&self) {
         self.0.store(0, Ordering::SeqCst);
+    }
+
+    fn end(&self) -> BootTime {
+        BootTime(Duration::from_nanos(self.0.load(Ordering::SeqCst)))
     }
 
     fn passed(&self, now: BootTime) -> bool {

@@ -9,17 +9,26 @@ use crate::domain::drift::{self, Need, Reason, Sight};
 use crate::domain::error::{Error, Kind};
 use crate::domain::event::What;
 use crate::domain::grant::{Pair, Register};
-use crate::domain::id::NodeId;
+use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::names::{Names, NodeLabel};
+use crate::service::State;
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work};
 
 /// Steps that one repair may take: revoke, re-make, believe, and each once more after a lost reply.
 const MAX_STEPS: usize = 6;
 
+/// What came of a look at one volume, and how it was seen last.
+#[derive(Debug)]
+pub(super) struct Mended {
+    pub(super) outcome: Outcome,
+    /// `None` if there is no such entry.
+    pub(super) view: Option<View>,
+}
+
 /// What came of a look at one volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mended {
+pub(super) enum Outcome {
     /// It was as it should be.
     AsItWas,
     /// Something was repaired.
@@ -29,7 +38,7 @@ pub(super) enum Mended {
 }
 
 /// Proof of who has a claim, good for one volume.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Proof {
     /// Every claim on it.
     pub(super) claims: Vec<Claim>,
@@ -43,6 +52,26 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// Who has a claim on a volume now; nobody where there is no Kubernetes.
+    pub(super) async fn about(state: &State, id: &VolumeId) -> Result<Self, Error> {
+        let Some(cluster) = &state.cluster else {
+            return Ok(Self::default());
+        };
+        let claims = cluster.claims_on(id).await?;
+        let mut presence = HashMap::new();
+        for claim in &claims {
+            if !presence.contains_key(&claim.node) {
+                let there = cluster.presence(&claim.node).await?;
+                presence.insert(claim.node.clone(), there);
+            }
+        }
+        Ok(Self {
+            claims,
+            presence,
+            ..Self::default()
+        })
+    }
+
     /// The machine behind a node id.
     pub(super) fn presence(&self, node: &NodeId) -> Presence {
         let known = self.presence.get(node).copied();
@@ -63,23 +92,9 @@ impl Work {
     /// # Errors
     /// Those of the Kubernetes API: whoever cannot know does nothing.
     pub(super) async fn proof(&self) -> Result<Proof, Error> {
-        let Some(cluster) = &self.state.cluster else {
-            return Ok(Proof::default());
-        };
-        let claims = cluster.claims_on(&self.id).await?;
-        let mut presence = HashMap::new();
-        for claim in &claims {
-            if !presence.contains_key(&claim.node) {
-                let there = cluster.presence(&claim.node).await?;
-                presence.insert(claim.node.clone(), there);
-            }
-        }
+        let proof = Proof::about(&self.state, &self.id).await?;
         self.term.check()?;
-        Ok(Proof {
-            claims,
-            presence,
-            ..Proof::default()
-        })
+        Ok(proof)
     }
 
     /// Does what the volume needs until it needs nothing more.
@@ -87,31 +102,37 @@ impl Work {
     /// # Errors
     /// If it cannot be brought in line; the volume must not be served then.
     pub(super) async fn mend(&self, proof: &Proof) -> Result<Mended, Error> {
-        let mut mended = Mended::AsItWas;
+        let mut outcome = Outcome::AsItWas;
+        let mended = |outcome, view| Ok(Mended { outcome, view });
         let mut view: Option<View> = None;
+        let mut proof = proof.clone();
         for _ in 0..MAX_STEPS {
             let seen = match view.take() {
                 Some(view) => view,
                 None => match self.read_ours().await? {
                     Some(view) => view,
-                    None => return Ok(mended),
+                    None => return mended(outcome, None),
                 },
             };
-            let need = self.need(&seen.register, proof);
+            let need = self.need(&seen.register, &proof);
             let after = match need {
-                Need::Nothing => return Ok(mended),
+                Need::Nothing => return mended(outcome, Some(seen)),
                 Need::Believe(pair) => {
                     self.believe(pair)?;
-                    return Ok(mended);
+                    return mended(outcome, Some(seen));
                 }
                 Need::Freeze(nodes) => return Err(self.frozen(&nodes)),
                 Need::Lost(claim, reason) => {
-                    self.give_up(&claim, reason);
-                    return Ok(Mended::Lost);
+                    self.give_up(&mut proof, &claim, reason).await?;
+                    if let Register::Free(_) = seen.register {
+                        return mended(Outcome::Lost, Some(seen));
+                    }
+                    view = Some(seen);
+                    continue;
                 }
                 Need::Revoke(names, reason) => {
-                    self.note_revoke(&seen.register, reason);
-                    self.revoke(&names).await?
+                    self.spend_departed(&mut proof).await?;
+                    self.take_away(&seen.register, &names, reason).await?
                 }
                 Need::Reopen(pair) => {
                     self.note_repair(&pair.node, "re-opening a grant that was closed on the RDS");
@@ -119,21 +140,21 @@ impl Work {
                 }
                 Need::Remake(claim, names) => {
                     let Register::Free(free) = &seen.register else {
-                        return Ok(mended);
+                        return mended(outcome, Some(seen));
                     };
-                    match self.bring_back(&claim, names, free).await? {
+                    match self.bring_back(&mut proof, &claim, names, free).await? {
                         Some(after) => after,
                         None => {
-                            self.give_up(&claim, Reason::SentBefore);
-                            return Ok(Mended::Lost);
+                            self.tell_lost(&claim, Reason::SentBefore);
+                            return mended(Outcome::Lost, Some(seen));
                         }
                     }
                 }
             };
-            mended = Mended::Repaired;
+            outcome = Outcome::Repaired;
             match after {
                 After::View(after) => view = Some(*after),
-                After::Gone => return Ok(mended),
+                After::Gone => return mended(outcome, None),
                 After::Unknown(error) => {
                     warn!(volume.id = %self.id, ?error, "reading again after a lost reply");
                 }
@@ -170,9 +191,10 @@ impl Work {
     }
 
     /// Sends the one line of this pair's life that brings it back. It is put on record first, here
-    /// and on the VolumeAttachment, where the next leader will find it. `None` if it was sent before.
+    /// and on the VolumeAttachments, where the next leader will find it. `None` if it was sent before.
     async fn bring_back(
         &self,
+        proof: &mut Proof,
         claim: &Claim,
         names: Names,
         free: &Names,
@@ -184,12 +206,8 @@ impl Work {
         if self.memory().told.is_some_and(|told| told.remade) {
             return Ok(None);
         }
-        if let Some(cluster) = &self.state.cluster {
-            let subsystem = pair.names.subsystem.as_deref().unwrap_or_default();
-            if !cluster.record_remake(claim, subsystem).await? {
-                return Ok(None);
-            }
-        }
+        let uses_it = |other: &Claim| other.is_in_use() && other.told.as_ref() == Some(&names);
+        self.spend(proof, uses_it).await?;
         if !self.state.ledger.begin_remake(&self.id, &pair) {
             return Ok(None);
         }
@@ -227,24 +245,76 @@ impl Work {
         });
     }
 
-    fn note_revoke(&self, register: &Register, reason: Reason) {
+    /// Revokes what nobody has a right to, and tells people once it reads back so.
+    pub(super) async fn take_away(
+        &self,
+        register: &Register,
+        names: &Names,
+        reason: Reason,
+    ) -> Result<After, Error> {
         let node = register.holder().map(ToString::to_string);
         let node = node.unwrap_or_else(|| "nobody".to_owned());
         let why = reason.as_str();
         warn!(volume.id = %self.id, node, why, "revoking a grant");
-        if matches!(
+        let after = self.revoke(names).await?;
+        let is_stale = matches!(
             reason,
             Reason::NodeGone | Reason::OutOfService | Reason::Orphan | Reason::InTheWay
-        ) {
+        );
+        if is_stale
+            && matches!(&after, After::View(view) if matches!(view.register, Register::Free(_)))
+        {
             self.happened(What::StaleAttachmentCleared {
                 volume: self.id.clone(),
                 node,
                 why,
             });
         }
+        Ok(after)
     }
 
-    fn give_up(&self, claim: &Claim, reason: Reason) {
+    /// Gives up for good what a node was told.
+    async fn give_up(&self, proof: &mut Proof, claim: &Claim, reason: Reason) -> Result<(), Error> {
+        let given_up = |other: &Claim| other.attachment == claim.attachment;
+        self.spend(proof, given_up).await?;
+        self.tell_lost(claim, reason);
+        Ok(())
+    }
+
+    /// A node that is cut off although it has a claim may come back one day, and what it was told must
+    /// not come back with it. That is put on record before it is cut off.
+    pub(super) async fn spend_departed(&self, proof: &mut Proof) -> Result<(), Error> {
+        let presence = proof.presence.clone();
+        let departed = |claim: &Claim| {
+            let there = presence.get(&claim.node).copied();
+            claim.is_in_use()
+                && drift::departed(claim, there.unwrap_or(Presence::Present)).is_some()
+        };
+        self.spend(proof, departed).await
+    }
+
+    /// Puts on record that what the nodes of these claims were told has had its chance to come back.
+    async fn spend(&self, proof: &mut Proof, which: impl Fn(&Claim) -> bool) -> Result<(), Error> {
+        let Some(cluster) = &self.state.cluster else {
+            return Ok(());
+        };
+        for claim in proof.claims.iter_mut().filter(|claim| which(claim)) {
+            let told = claim.told.as_ref();
+            let subsystem = told.and_then(|names| names.subsystem.clone());
+            let Some(subsystem) = subsystem.filter(|_| !claim.is_spent()) else {
+                continue;
+            };
+            if !cluster.record_remake(claim, &subsystem).await? {
+                let name = &claim.attachment.name;
+                let context = format!("VolumeAttachment {name} has changed meanwhile; retry");
+                return Err(Error::new(Kind::Busy, context));
+            }
+            claim.remade = Some(subsystem);
+        }
+        Ok(())
+    }
+
+    fn tell_lost(&self, claim: &Claim, reason: Reason) {
         let why = reason.as_str();
         error!(
             volume.id = %self.id,
@@ -252,7 +322,10 @@ impl Work {
             why,
             "a grant that the RDS lost cannot be brought back safely; the node has no access until the volume is detached and attached again"
         );
-        self.state.ledger.untell(&self.id);
+        let told = self.memory().told;
+        if told.is_some_and(|told| Some(&told.pair.names) == claim.told.as_ref()) {
+            self.state.ledger.untell(&self.id);
+        }
         self.happened(What::GrantLost {
             volume: self.id.clone(),
             node: claim.node.to_string(),

@@ -23,7 +23,7 @@ use crate::domain::shard::Shard;
 use crate::domain::volume::Entry;
 use crate::service::State;
 use crate::service::drift::{Finding, Orphan};
-use crate::service::mend::Mended;
+use crate::service::mend::Outcome;
 use crate::service::registers::Work;
 use crate::service::shards::Lane;
 use crate::service::term::Term;
@@ -48,6 +48,8 @@ pub struct Pace {
 struct Suspect {
     what: &'static str,
     since: BootTime,
+    /// People have been told that it is there.
+    announced: bool,
     /// Looked at, and beyond repair: not to be told again and again.
     given_up: bool,
 }
@@ -116,16 +118,20 @@ impl Patrol {
         let mut suspects = HashMap::new();
         for (id, look) in looks {
             let before = self.suspects.get(&id).filter(|was| was.what == look.what);
-            let suspect = before.copied().unwrap_or(Suspect {
+            let mut suspect = before.copied().unwrap_or(Suspect {
                 what: look.what,
                 since: now,
+                announced: false,
                 given_up: false,
             });
             let looked_so = suspect.since.until(now);
-            if look.wants_patience && before.is_some() && looked_so < self.pace.interval * 2 {
+            // Seen twice: it is not just on its way.
+            if look.wants_patience && before.is_some() && !suspect.announced {
                 self.announce(&term, &id, &look);
+                suspect.announced = true;
             }
-            let is_ripe = !look.wants_patience || looked_so >= self.pace.grace;
+            let is_ripe =
+                !look.wants_patience || (before.is_some() && looked_so >= self.pace.grace);
             if is_ripe && !suspect.given_up {
                 due.push((id.clone(), look.wants_patience));
             }
@@ -248,7 +254,7 @@ impl Patrol {
             Ok(mended) => {
                 self.state.blocked.clear(&id);
                 if let Some(suspect) = self.suspects.get_mut(&id) {
-                    suspect.given_up = mended == Mended::Lost;
+                    suspect.given_up = mended.outcome == Outcome::Lost;
                 }
             }
             Err(error) => {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::domain::claim::{Claim, Wish};
 use crate::domain::id::{NodeId, VolumeId};
 
 /// The nodes of shared volumes.
@@ -28,15 +29,22 @@ impl Shares {
         shares.get(id).is_some_and(|nodes| nodes.contains(node))
     }
 
-    /// A node has left. True if others came after it, or nobody knows better: it was the source.
-    pub(super) fn leave(&self, id: &VolumeId, node: &NodeId) -> bool {
+    /// Whether the node of a claim may be using the volume: it was told so, in this term or before, or
+    /// nobody knows whether it has let go.
+    pub(super) fn counts(&self, id: &VolumeId, claim: &Claim) -> bool {
+        claim.attached || claim.wish == Wish::Detach || self.has(id, &claim.node)
+    }
+
+    /// A node has left. True if it was the first to come; `None` if it is known not to be there. Where
+    /// nobody has come in this term, whoever leaves is taken for the first.
+    pub(super) fn leave(&self, id: &VolumeId, node: &NodeId) -> Option<bool> {
         let mut shares = self.lock();
         let Some(nodes) = shares.get_mut(id) else {
-            return true;
+            return Some(true);
         };
-        let was_first = nodes.first().is_none_or(|first| first == node);
-        nodes.retain(|other| other != node);
-        was_first
+        let place = nodes.iter().position(|other| other == node)?;
+        nodes.remove(place);
+        Some(place == 0)
     }
 
     /// Nobody is left.

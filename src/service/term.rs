@@ -1,6 +1,7 @@
 //! The term in force: who may act, how names are written, since when.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::domain::error::{Error, Kind};
 use crate::domain::grant::Scheme;
@@ -121,6 +122,11 @@ impl Term {
             return Err(NoTerm::Unread(None).error());
         }
         self.leadership.check(self.clock.boot())
+    }
+
+    /// How long it lasts if nothing renews it; `None` without a deadline.
+    pub(super) fn remaining(&self) -> Option<Duration> {
+        self.leadership.remaining(self.clock.boot())
     }
 
     /// The epoch, for names.

@@ -42,6 +42,13 @@ struct Unpublishing {
     label: Option<NodeLabel>,
 }
 
+/// A shared volume that goes on being used.
+struct Kept {
+    by: NodeId,
+    /// Whether the node that leaves had it too.
+    from_sharer: bool,
+}
+
 impl Unpublishing {
     async fn run(&self) -> Result<(), Error> {
         self.refuse_if_wanted().await?;
@@ -139,26 +146,36 @@ impl Unpublishing {
         })
     }
 
-    /// Who keeps a shared volume when this node leaves: anybody that external-attacher has not let go.
-    async fn keeper(&self) -> Result<Option<NodeId>, Error> {
-        let proof = self.work.proof().await?;
-        let other = proof
+    /// Who keeps a shared volume when this node leaves: anybody who was told how to connect, or may have
+    /// been, and that external-attacher has not let go.
+    async fn keeper(&self) -> Result<Option<Kept>, Error> {
+        let work = &self.work;
+        let proof = work.proof().await?;
+        let (own, others): (Vec<_>, Vec<_>) = proof
             .entitled()
-            .find(|claim| Some(&claim.node) != self.node.as_ref());
-        Ok(other.map(|claim| claim.node.clone()))
+            .filter(|claim| work.state.shares.counts(&work.id, claim))
+            .partition(|claim| Some(&claim.node) == self.node.as_ref());
+        Ok(others.first().map(|claim| Kept {
+            by: claim.node.clone(),
+            from_sharer: !own.is_empty(),
+        }))
     }
 
     /// The node has left a volume that another one keeps. It could still connect: all who share a
     /// volume know the same names, and they go with the last one.
-    fn left(&self, kept: &NodeId) -> Result<(), Error> {
+    fn left(&self, kept: &Kept) -> Result<(), Error> {
         let work = &self.work;
         work.term.check()?;
         let Some(node) = &self.node else {
             return Ok(());
         };
-        let (volume, left, kept) = (work.id.clone(), node.clone(), kept.to_string());
+        let was_first = work.state.shares.leave(&work.id, node);
+        let Some(was_first) = was_first.filter(|_| kept.from_sharer) else {
+            return Ok(());
+        };
+        let (volume, left, kept) = (work.id.clone(), node.clone(), kept.by.to_string());
         tracing::info!(volume.id = %volume, node.id = %left, "left a shared volume; it is not fenced before the last one leaves");
-        work.happened(if work.state.shares.leave(&work.id, node) {
+        work.happened(if was_first {
             What::MigrationCompleted { volume, left, kept }
         } else {
             What::MigrationFailed { volume, left, kept }

@@ -170,7 +170,7 @@ impl Bed {
             "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment",
             "metadata": {
                 "name": name(digit, node_name),
-                "finalizers": [format!("external-attacher/{DRIVER}")],
+                "finalizers": [format!("external-attacher/{}", DRIVER.replace('.', "-"))],
                 "annotations": {"csi.alpha.kubernetes.io/node-id": node_name},
             },
             "spec": {

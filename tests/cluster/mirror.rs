@@ -2,6 +2,7 @@
 
 use rds_csi::domain::claim::PvcRef;
 use rds_csi::k8s::cluster::KubeCluster;
+use rds_csi::k8s::events::PvcLookup as _;
 use rds_csi::ports::Cluster;
 use rds_csi::sim::kubernetes::Verb;
 use rds_csi::sim::kubernetes::faults::Fault;
@@ -11,7 +12,10 @@ use super::fixture::{ATTACHMENTS, Bed, name, nodes, unannotated, volume};
 
 fn watched(cluster: &KubeCluster, digit: char) -> Vec<String> {
     let claims = cluster.watched(&volume(digit)).unwrap();
-    nodes(&claims).into_iter().map(str::to_owned).collect()
+    nodes(&claims.claims)
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test]

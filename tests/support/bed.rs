@@ -116,6 +116,18 @@ impl Bed {
 
     /// A controller that has only just been started.
     pub(crate) fn start(&self, knobs: &Knobs) -> Replica {
+        let backend = self.backend(knobs);
+        let volumes = Volumes::new(backend.clone(), self.clock.clone(), settings(knobs));
+        let reading = volumes.clone();
+        Replica {
+            volumes,
+            backend,
+            reading: tokio::spawn(async move { reading.run().await }),
+        }
+    }
+
+    /// The way of one controller to the device.
+    pub(crate) fn backend(&self, knobs: &Knobs) -> Arc<RdsBackend> {
         let host_key = knobs.host_key.clone();
         let target = Target {
             endpoint: Endpoint::new("127.0.0.1", self.sim.ssh_addr().port()),
@@ -142,14 +154,7 @@ impl Bed {
             run: knobs.run,
         };
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let backend = Arc::new(RdsBackend::new(options, Arc::clone(&clock)));
-        let volumes = Volumes::new(backend.clone(), clock, settings(knobs));
-        let reading = volumes.clone();
-        Replica {
-            volumes,
-            backend,
-            reading: tokio::spawn(async move { reading.run().await }),
-        }
+        Arc::new(RdsBackend::new(options, clock))
     }
 
     /// A machine with kernel 6.12.
@@ -227,7 +232,7 @@ impl Bed {
     }
 }
 
-fn settings(knobs: &Knobs) -> Settings {
+pub(crate) fn settings(knobs: &Knobs) -> Settings {
     Settings {
         cluster: knobs.cluster.parse().unwrap(),
         base: "/storage-pool/metal-csi".parse().unwrap(),

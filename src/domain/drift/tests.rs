@@ -65,6 +65,15 @@ fn leaves(node: &str, told: Option<&Pair>) -> Claim {
     }
 }
 
+/// The same, whose one chance to come back is spent.
+fn spent(claim: Claim) -> Claim {
+    let told = claim.told.as_ref();
+    Claim {
+        remade: told.and_then(|names| names.subsystem.clone()),
+        ..claim
+    }
+}
+
 fn granted(pair: &Pair) -> Register {
     Register::Granted(pair.clone())
 }
@@ -165,6 +174,19 @@ fn a_granted_volume_is_taken_only_from_a_node_without_a_right_to_it() {
             None,
             revoke(&a, Reason::InTheWay),
         ),
+        // A late line wrote it over the grant of a node that goes on using its own.
+        (
+            &a,
+            vec![wants("a", None), wants("b", Some(&other))],
+            None,
+            revoke(&a, Reason::Usurped),
+        ),
+        (
+            &a,
+            vec![leaves("a", None), wants("b", Some(&other))],
+            None,
+            revoke(&a, Reason::Usurped),
+        ),
         // The machine is gone.
         (
             &gone,
@@ -197,6 +219,36 @@ fn a_granted_volume_is_taken_only_from_a_node_without_a_right_to_it() {
 }
 
 #[test]
+fn what_a_node_was_told_is_given_up_once_another_one_holds_the_volume() {
+    let (a, b) = (pair("a", 1), pair("b", 2));
+    let late = wants("b", Some(&b));
+    let given_up = Need::Lost(late.clone(), Reason::OtherClaims);
+    let holds = wants("a", Some(&a));
+    let rows = [
+        (vec![holds.clone(), late.clone()], given_up),
+        // What stands there was told to nobody.
+        (
+            vec![wants("a", None), late.clone()],
+            revoke(&a, Reason::Usurped),
+        ),
+        (
+            vec![holds.clone(), spent(late.clone())],
+            Need::Believe(a.clone()),
+        ),
+        (
+            vec![holds.clone(), leaves("b", Some(&b))],
+            Need::Believe(a.clone()),
+        ),
+        (vec![holds, wants("b", None)], Need::Believe(a.clone())),
+        // Whoever stands there has no right to it.
+        (vec![late], revoke(&a, Reason::InTheWay)),
+    ];
+    for (claims, expected) in rows {
+        check(granted(&a), &claims, None, &expected);
+    }
+}
+
+#[test]
 fn a_closed_grant_is_opened_again_only_for_a_node_that_uses_it() {
     let a = pair("a", 1);
     let rows = [
@@ -216,10 +268,8 @@ fn a_closed_grant_is_opened_again_only_for_a_node_that_uses_it() {
 fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
     let (a, b) = (pair("a", 1), pair("b", 2));
     let lost = wants("a", Some(&a));
-    let again = Claim {
-        remade: a.names.subsystem.clone(),
-        ..lost.clone()
-    };
+    let gone = wants("gone", Some(&pair("gone", 1)));
+    let again = spent(lost.clone());
     let earlier = Claim {
         remade: b.names.subsystem.clone(),
         ..lost.clone()
@@ -235,17 +285,17 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
             Need::Remake(earlier.clone(), a.names.clone()),
         ),
         (vec![again.clone()], give_up(&again, Reason::SentBefore)),
+        // The other node was never told anything.
         (
             vec![lost.clone(), wants("b", None)],
+            Need::Remake(lost.clone(), a.names.clone()),
+        ),
+        (
+            vec![lost.clone(), leaves("b", None)],
             give_up(&lost, Reason::OtherClaims),
         ),
         (
             vec![lost.clone(), leaves("b", Some(&b))],
-            give_up(&lost, Reason::OtherClaims),
-        ),
-        // Even of a machine that is gone: its queued writes may not be.
-        (
-            vec![lost.clone(), wants("gone", None)],
             give_up(&lost, Reason::OtherClaims),
         ),
         (
@@ -255,8 +305,14 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
         // Not published yet, or about to go: a Publish or an Unpublish will come.
         (vec![wants("a", None)], Need::Nothing),
         (vec![leaves("a", Some(&a))], Need::Nothing),
-        (vec![wants("gone", Some(&pair("gone", 1)))], Need::Nothing),
         (vec![], Need::Nothing),
+        // Others may have it from now on, and the node may come back one day.
+        (vec![gone.clone()], give_up(&gone, Reason::NodeGone)),
+        (vec![spent(gone.clone())], Need::Nothing),
+        (
+            vec![spent(gone), lost.clone()],
+            give_up(&lost, Reason::OtherClaims),
+        ),
     ];
     for (claims, expected) in rows {
         check(Register::Free(free()), &claims, None, &expected);
@@ -282,7 +338,7 @@ fn where_one_name_is_a_grant_nothing_lost_is_brought_back() {
 }
 
 #[test]
-fn a_shared_grant_stays_until_its_last_holder_has_left() {
+fn a_shared_grant_stays_until_its_last_holder_has_left_and_comes_back_for_all() {
     let all = shared(1);
     let share = |claim: Claim| Claim {
         shared: true,
@@ -302,7 +358,7 @@ fn a_shared_grant_stays_until_its_last_holder_has_left() {
         ),
         (
             vec![share(wants("gone", Some(&all))), share(wants("b", None))],
-            Need::Nothing,
+            Need::Believe(all.clone()),
         ),
         (
             vec![share(wants("gone", Some(&all)))],
@@ -312,6 +368,20 @@ fn a_shared_grant_stays_until_its_last_holder_has_left() {
     ];
     for (claims, expected) in rows {
         check(granted(&all), &claims, None, &expected);
+    }
+    let (a, b) = (share(wants("a", Some(&all))), share(wants("b", Some(&all))));
+    let back = Need::Remake(a.clone(), all.names.clone());
+    let given_up = Need::Lost(a.clone(), Reason::SentBefore);
+    let others = share(wants("b", Some(&shared(2))));
+    let both = vec!["a".parse().unwrap(), "b".parse().unwrap()];
+    let rows = [
+        (vec![a.clone(), b.clone()], back.clone()),
+        (vec![a.clone(), share(wants("b", None))], back),
+        (vec![a.clone(), spent(b)], given_up),
+        (vec![a, others], Need::Freeze(both)),
+    ];
+    for (claims, expected) in rows {
+        check(Register::Free(free()), &claims, None, &expected);
     }
 }
 
@@ -343,6 +413,17 @@ fn a_node_that_asks_gets_only_what_its_holder_has_no_right_to() {
         (&gone, vec![leaves("gone", None)], cut(Reason::NodeGone)),
         (&off, vec![leaves("off", None)], cut(Reason::OutOfService)),
         (&off, vec![wants("off", None)], Contention::Held),
+        // The asking node uses the volume; what stands there was written late, and told to nobody.
+        (
+            &a,
+            vec![wants("a", None), wants("b", Some(&pair("b", 2)))],
+            cut(Reason::Usurped),
+        ),
+        (
+            &a,
+            vec![wants("a", Some(&a)), wants("b", Some(&pair("b", 2)))],
+            Contention::Held,
+        ),
     ];
     for (pair, claims, expected) in rows {
         let register = granted(pair);

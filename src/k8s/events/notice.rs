@@ -92,8 +92,8 @@ const fn heading(what: &What) -> (Severity, &'static str, &'static str) {
 fn sentence(what: &What) -> String {
     match what {
         What::AttachmentConflict { holder, asking, .. } => format!(
-            "Cannot attach to node {asking}: the volume is attached to node {holder}, and one node \
-             at a time may write. Delete or scale down the pod on {holder}; or, if that machine is \
+            "Cannot attach to node {asking}: the volume is attached to node {holder}, and no more may \
+             have it at a time. Delete or scale down the pod on {holder}; or, if that machine is \
              off for certain, taint its node with \
              node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
         ),

@@ -8,13 +8,13 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::Plan;
-use super::folder::Folder;
 use crate::workload::attacher::{Attacher, Options as AttacherOptions};
+use crate::workload::folder::Folder;
 use crate::workload::way::Way;
 
 /// Enough to see what went wrong.
@@ -117,7 +117,8 @@ impl Replica {
         self.process.as_ref().and_then(Child::id)
     }
 
-    /// Does something to the driver's process. The sidecar lives on.
+    /// Does something to the driver's process. The sidecar lives on. A frozen process stands still
+    /// when this returns.
     ///
     /// # Errors
     /// There is no process.
@@ -129,7 +130,13 @@ impl Replica {
             Blow::Terminate => Signal::TERM,
         };
         let id = self.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        kill_process(id.ok_or(io::ErrorKind::NotFound)?, signal)?;
+        let id = id.ok_or(io::ErrorKind::NotFound)?;
+        kill_process(id, signal)?;
+        if blow == Blow::Freeze {
+            // The signal has been sent, but threads that are on a processor stop a moment later.
+            let states = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(id), states)?;
+        }
         Ok(())
     }
 
@@ -153,7 +160,7 @@ impl Replica {
     pub async fn restart(&mut self) -> io::Result<()> {
         self.end_process().await;
         self.lives += 1;
-        let log = File::create(self.log_path())?;
+        let log = File::create(self.log_path(self.lives))?;
         let mut command = Command::new(&self.plan.options.program);
         // Every flag can come from the environment; that of whoever started us must not.
         for (key, _) in std::env::vars_os() {
@@ -202,9 +209,11 @@ impl Replica {
         self.remove_lock();
     }
 
-    /// The end of what the present process said.
+    /// The end of what the present process said, or the one before if it has said nothing yet.
     pub fn log_tail(&self) -> String {
-        let text = fs::read_to_string(self.log_path()).unwrap_or_else(|error| error.to_string());
+        let logs = (1..=self.lives).rev().map(|life| self.log_path(life));
+        let mut texts = logs.filter_map(|log| fs::read_to_string(log).ok());
+        let text = texts.find(|text| !text.is_empty()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let start = lines.len().saturating_sub(LOG_LINES);
         let tail: Vec<&str> = lines.iter().skip(start).copied().collect();
@@ -233,8 +242,8 @@ impl Replica {
         Ok(())
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.lives))
+    fn log_path(&self, life: u32) -> PathBuf {
+        self.folder.join(format!("{life}.log"))
     }
 
     /// It goes with the pod's emptyDir. There may have been none.

@@ -19,7 +19,7 @@ use super::{Context, GIB, HANG, until, within};
 pub(crate) struct Replica {
     pub(crate) volumes: Volumes,
     pub(crate) backend: Arc<RdsBackend>,
-    pub(super) reading: JoinHandle<()>,
+    pub(crate) reading: JoinHandle<()>,
 }
 
 // === impl Replica ===
