@@ -40,6 +40,7 @@ use tokio::time::Instant;
 
 use kind::Kind;
 use report::Report;
+use run::Amount;
 
 /// A hundred samples of each kind from five clusters at a time take half an hour.
 const RUN_DEADLINE: Duration = Duration::from_mins(90);
@@ -61,6 +62,9 @@ struct Arguments {
     /// Take-overs of each size
     #[arg(long, default_value_t = 3)]
     repeats: usize,
+    /// Milliseconds that the simulated RDS waits before each command
+    #[arg(long, default_value_t = 0)]
+    latency: u64,
     /// Print Markdown, as in docs/benchmarks.md
     #[arg(long)]
     markdown: bool,
@@ -107,10 +111,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         [] => !quick || matches!(what, What::Term | What::Rebuild),
         named => named.contains(&what),
     };
-    let (samples, clusters) = if quick {
-        (1, 1)
-    } else {
-        (arguments.samples, arguments.clusters)
+    let latency = Duration::from_millis(arguments.latency);
+    let amount = Amount {
+        samples: if quick { 1 } else { arguments.samples },
+        clusters: if quick { 1 } else { arguments.clusters },
+        latency,
     };
     let (began, before) = (Instant::now(), others()?);
     let mut report = Report::default();
@@ -126,7 +131,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         .map(|(_, kind)| kind)
         .collect();
     if !kinds.is_empty() {
-        run::run(&mut report, &kinds, samples, clusters).await?;
+        run::run(&mut report, &kinds, amount).await?;
     }
     if wanted(What::Rebuild) {
         let (sizes, repeats) = if quick {
@@ -134,7 +139,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         } else {
             (arguments.volumes.as_slice(), arguments.repeats)
         };
-        rebuild::run(&mut report, sizes, repeats).await?;
+        rebuild::run(&mut report, sizes, repeats, latency).await?;
     }
     if report.is_empty() {
         bail!("nothing was measured");
@@ -152,5 +157,5 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
 /// Processor time that was not ours, once all processes that we started have ended.
 fn others() -> anyhow::Result<Duration> {
     let all = proc::machine()?;
-    Ok(all.saturating_sub(proc::family(std::process::id())?))
+    Ok(all.saturating_sub(proc::cpu(std::process::id())?))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The durations of calls of one kind.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<Duration>);
 
 /// What is told of them.

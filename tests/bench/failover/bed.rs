@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rds_csi::sim::handle::SimConfig;
 use rds_csi::sim::kubernetes::Verb;
+use rds_csi::sim::transport::Transport;
 use rds_csi::workload::cluster::{Cluster, Options, Replica};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -43,9 +45,18 @@ pub(crate) struct Leader {
 // === impl Bed ===
 
 impl Bed {
-    /// Starts everything, with the controller's default times. Nobody leads yet.
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    /// Starts everything, with the controller's default times and an RDS that waits for so long
+    /// before each line. Nobody leads yet.
+    pub(crate) async fn start(latency: Duration) -> anyhow::Result<Self> {
+        let transport = Transport {
+            latency_ms: u64::try_from(latency.as_millis()).context("a latency")?,
+            ..Transport::default()
+        };
         let options = Options {
+            sim: SimConfig {
+                transport,
+                ..SimConfig::default()
+            },
             sidecars: false,
             locks: Some(PathBuf::from("/dev/shm")),
             ..Options::of(PathBuf::from(env!("CARGO_BIN_EXE_rds-csi")))

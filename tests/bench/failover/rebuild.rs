@@ -16,6 +16,9 @@ use super::report::{Bound, Report, Table};
 const SERVE_LIMIT: Duration = Duration::from_mins(3);
 /// After this a leader has posted its events and begun to reconcile.
 const REST: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A line of a log is written in no time.
+const LOG_LIMIT: Duration = Duration::from_secs(10);
 /// A leader that is asked to ends at once.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
@@ -32,9 +35,14 @@ pub(crate) async fn run(
     report: &mut Report,
     sizes: &[usize],
     repeats: usize,
+    latency: Duration,
 ) -> anyhow::Result<()> {
+    let title = format!(
+        "Rebuild: every volume attached, {} ms command latency",
+        latency.as_millis()
+    );
     let mut table = Table::new(
-        "Rebuild: every volume attached, no command latency",
+        title,
         &[
             "volumes",
             "take-overs",
@@ -43,14 +51,16 @@ pub(crate) async fn run(
             "max s",
             "of it reading the RDS",
             "the claims",
-            "follower RSS, MiB",
-            "peak",
-            "leader RSS, MiB",
-            "peak",
+            "follower VmRSS MiB",
+            "of it heap",
+            "VmHWM MiB",
+            "leader VmRSS MiB",
+            "of it heap",
+            "VmHWM MiB",
         ],
     );
     for &volumes in sizes {
-        let size = measure(volumes, repeats).await?;
+        let size = measure(volumes, repeats, latency).await?;
         if volumes == 10_000 {
             aim(report, &size);
         }
@@ -60,9 +70,9 @@ pub(crate) async fn run(
     Ok(())
 }
 
-async fn measure(volumes: usize, repeats: usize) -> anyhow::Result<Size> {
+async fn measure(volumes: usize, repeats: usize, latency: Duration) -> anyhow::Result<Size> {
     eprintln!("rebuild: making {volumes} attached volumes");
-    let mut bed = Bed::start().await?;
+    let mut bed = Bed::start(latency).await?;
     // Nobody watches them come.
     let pods: Vec<String> = bed.cluster.replicas().iter().map(pod).collect();
     for pod in &pods {
@@ -108,8 +118,7 @@ async fn one(bed: &mut Bed, size: &mut Size) -> anyhow::Result<()> {
     let Ok((winner, ..)) = timeout(SERVE_LIMIT, futures::future::select_all(ready)).await else {
         bail!("nobody serves within {SERVE_LIMIT:?}\n{}", bed.logs());
     };
-    let log = bed.replica(&winner)?.log_tail();
-    let steps = Steps::read(&log).with_context(|| format!("no take-over is told of in\n{log}"))?;
+    let steps = steps(bed, &winner).await?;
     eprintln!("rebuild of {}: {steps:?}", size.volumes);
     size.steps.push(steps);
     sleep(REST).await;
@@ -117,6 +126,21 @@ async fn one(bed: &mut Bed, size: &mut Size) -> anyhow::Result<()> {
     let ended = bed.replica(&leader.pod)?.ended(END_LIMIT).await;
     ended.with_context(|| format!("{} does not end", leader.pod))?;
     bed.replace(&leader.pod).await
+}
+
+/// It says that it serves a moment after Probe does.
+async fn steps(bed: &mut Bed, pod: &str) -> anyhow::Result<Steps> {
+    let replica = bed.replica(pod)?;
+    let look = async {
+        loop {
+            match Steps::read(&replica.log_tail()) {
+                Some(steps) => return steps,
+                None => sleep(LOOK_EVERY).await,
+            }
+        }
+    };
+    let found = timeout(LOG_LIMIT, look).await;
+    found.with_context(|| format!("{pod} tells of no take-over"))
 }
 
 fn memory(bed: &mut Bed, pod: &str) -> anyhow::Result<Memory> {
@@ -141,6 +165,7 @@ fn row(size: &Size) -> Vec<String> {
     for memories in [&size.follower, &size.leader] {
         let figures = [
             most(memories, |memory| memory.resident),
+            most(memories, |memory| memory.anonymous),
             most(memories, |memory| memory.peak),
         ];
         row.extend(figures.map(|figure| format!("{figure:.1}")));

@@ -1,18 +1,20 @@
-//! One cluster with a volume that moves from node to node at every failover, and what is done to it.
+//! One cluster with two volumes, and what is done to it.
 //!
-//! The volume is unpublished from one node before the signal, and wanted on another one during the
-//! failover. The machines of both write to it whenever they can, so that a leader that lets in two,
-//! or the same one twice, is seen by the simulated RDS.
+//! One volume moves at every failover: it is unpublished from one node before the signal, and waits for
+//! another one. The other volume stays where it is and is published there again, as after an answer
+//! that was lost with the leader. The machines of all nodes write whenever they can, so that a leader
+//! that lets in two, or the wrong one, is seen by the simulated RDS.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use rds_csi::sim::world::World;
 use rds_csi::workload::cluster::Blow;
 use rds_csi::workload::placement::Volume;
+use rds_csi::workload::provisioner::Provisioner;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::bed::Bed;
@@ -20,8 +22,10 @@ use super::driver::Driver;
 use super::kind::Kind;
 use super::objects::{self, Stage};
 
-/// The nodes that the volume moves between: names that the cluster gives.
+/// The nodes that the one volume moves between: names that the cluster gives.
 const NODES: [&str; 2] = ["node-a", "node-b"];
+/// Where the other one stays.
+const HOME: &str = "node-c";
 const GIB: i64 = 1 << 30;
 const WRITE_EVERY: Duration = Duration::from_millis(10);
 /// Making a volume is one of the things that a cluster that is calm does in no time.
@@ -37,12 +41,17 @@ const SAMPLE_LIMIT: Duration = Duration::from_mins(1);
 /// A leader that is asked to ends at once; one that wakes up and has been deposed within 1 s.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// A cluster, and where its volume is.
+/// A cluster, and where its volumes are.
 pub(crate) struct Subject {
     bed: Bed,
-    volume: Volume,
+    volumes: Volumes,
     /// Counts the moves.
     moves: usize,
+}
+
+struct Volumes {
+    moving: Volume,
+    resting: Volume,
 }
 
 /// One failover, in time from the signal.
@@ -50,8 +59,10 @@ pub(crate) struct Subject {
 pub(crate) struct Sample {
     /// To the first Probe that says ready.
     pub(crate) ready: Duration,
-    /// To the first ControllerPublishVolume that succeeds.
-    pub(crate) publish: Duration,
+    /// To the first ControllerPublishVolume that succeeds for the volume that rests.
+    pub(crate) again: Duration,
+    /// To the first one that succeeds for the volume that moves.
+    pub(crate) moved: Duration,
     /// Whether the pod of the old leader is the one that leads.
     pub(crate) same_pod: bool,
 }
@@ -59,31 +70,32 @@ pub(crate) struct Sample {
 // === impl Subject ===
 
 impl Subject {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
-        let mut bed = Bed::start().await?;
+    pub(crate) async fn start(latency: Duration) -> anyhow::Result<Self> {
+        let mut bed = Bed::start(latency).await?;
         let leader = bed.calm().await?;
         let provisioner = bed.cluster.provisioner();
-        let volume = provisioner.create("pv-1", GIB, false, CREATE_LIMIT).await?;
-        objects::volume(bed.cluster.api(), &volume)?;
-        for node in NODES {
-            bed.cluster.sim().machine(node);
-            bed.cluster.sim().run_machine(node);
-        }
+        let volumes = Volumes {
+            moving: make(&provisioner, "pv-moving").await?,
+            resting: make(&provisioner, "pv-resting").await?,
+        };
         let driver = bed.driver(&leader.pod)?;
-        let mut subject = Self {
+        let subject = Self {
             bed,
-            volume,
+            volumes,
             moves: 0,
         };
-        let node = subject.node();
-        objects::attach(
-            subject.bed.cluster.api(),
-            &subject.volume,
-            node,
-            Stage::Asked,
-        )?;
-        let told = driver.publish(&subject.volume, node).await?;
-        subject.arrive(&told)?;
+        let Volumes { moving, resting } = &subject.volumes;
+        for (volume, node) in [(moving, subject.node()), (resting, HOME)] {
+            let cluster = &subject.bed.cluster;
+            objects::volume(cluster.api(), volume)?;
+            objects::attach(cluster.api(), volume, node, Stage::Asked)?;
+            let told = driver.publish(volume, node).await?;
+            subject.arrive(volume, node, &told)?;
+        }
+        for node in NODES.into_iter().chain([HOME]) {
+            subject.bed.cluster.sim().machine(node);
+            subject.bed.cluster.sim().run_machine(node);
+        }
         Ok(subject)
     }
 
@@ -95,6 +107,7 @@ impl Subject {
         self.bed.cluster.shutdown().await;
     }
 
+    /// Where the volume that moves is, or is to be.
     fn node(&self) -> &'static str {
         let [first, second] = NODES;
         if self.moves.is_multiple_of(2) {
@@ -111,8 +124,8 @@ impl Subject {
             sleep(LED_FOR.saturating_sub(leader.since.elapsed())).await;
         }
         self.depart(&leader.pod).await?;
-        let node = self.node();
-        objects::attach(self.bed.cluster.api(), &self.volume, node, Stage::Asked)?;
+        let (api, moving) = (self.bed.cluster.api(), &self.volumes.moving);
+        objects::attach(api, moving, self.node(), Stage::Asked)?;
         sleep(Duration::from_millis(rand::random_range(0..PHASE_MS))).await;
 
         let mut candidates = self.bed.drivers()?;
@@ -122,37 +135,42 @@ impl Subject {
         if kind == Kind::Crash {
             self.bed.restart(&leader.pod).await?;
         }
-        let won = first(&candidates, &self.volume, node, signalled);
+        let won = first(&candidates, &self.volumes, self.node(), signalled);
         let Ok(won) = timeout(SAMPLE_LIMIT, won).await else {
-            anyhow::bail!("nobody serves within {SAMPLE_LIMIT:?}\n{}", self.bed.logs());
+            bail!("nobody serves within {SAMPLE_LIMIT:?}\n{}", self.bed.logs());
         };
         let (sample, winner, told) = won.context("there is nobody to take over")?;
-        self.arrive(&told)?;
+        self.arrive(&self.volumes.moving, self.node(), &told)?;
         let same_pod = winner == leader.pod;
         self.heal(kind, &leader.pod, &winner).await?;
         Ok(Sample { same_pod, ..sample })
     }
 
-    /// The node of the volume stops using it, and another one is to have it.
+    /// The node of the volume that moves stops using it, and another one is to have it.
     async fn depart(&mut self, leader: &str) -> anyhow::Result<()> {
-        let node = self.node();
-        let (cluster, handle) = (&self.bed.cluster, &self.volume.handle);
-        cluster.sim().keep_writing(node, handle, None);
-        cluster.sim().machine(node).disconnect(handle);
-        objects::attach(cluster.api(), &self.volume, node, Stage::Leaving)?;
-        let driver = self.bed.driver(leader)?;
-        driver.unpublish(&self.volume, node).await?;
-        objects::detach(self.bed.cluster.api(), &self.volume, node);
+        let (node, driver) = (self.node(), self.bed.driver(leader)?);
+        let (cluster, volume) = (&self.bed.cluster, &self.volumes.moving);
+        cluster.sim().keep_writing(node, &volume.handle, None);
+        cluster.sim().machine(node).disconnect(&volume.handle);
+        objects::attach(cluster.api(), volume, node, Stage::Leaving)?;
+        driver.unpublish(volume, node).await?;
+        objects::detach(cluster.api(), volume, node);
         self.moves += 1;
         Ok(())
     }
 
-    /// The node begins to use it.
-    fn arrive(&mut self, told: &BTreeMap<String, String>) -> anyhow::Result<()> {
-        let (cluster, handle, node) = (&self.bed.cluster, &self.volume.handle, self.node());
-        objects::attach(cluster.api(), &self.volume, node, Stage::Attached(told))?;
+    /// A node begins to use a volume.
+    fn arrive(
+        &self,
+        volume: &Volume,
+        node: &str,
+        told: &BTreeMap<String, String>,
+    ) -> anyhow::Result<()> {
+        let cluster = &self.bed.cluster;
+        objects::attach(cluster.api(), volume, node, Stage::Attached(told))?;
         let staged = cluster.sim().machine(node).stage(told);
         staged.with_context(|| format!("{node} cannot use what it was told: {told:?}"))?;
+        let handle = &volume.handle;
         cluster.sim().keep_writing(node, handle, Some(WRITE_EVERY));
         Ok(())
     }
@@ -189,10 +207,14 @@ impl Subject {
     }
 }
 
+async fn make(provisioner: &Provisioner, name: &str) -> anyhow::Result<Volume> {
+    Ok(provisioner.create(name, GIB, false, CREATE_LIMIT).await?)
+}
+
 /// Asks all of them, each for itself: Probe until it says ready, then Publish until it succeeds.
 async fn first(
     candidates: &[(String, Driver)],
-    volume: &Volume,
+    volumes: &Volumes,
     node: &str,
     signalled: Instant,
 ) -> Option<(Sample, String, BTreeMap<String, String>)> {
@@ -203,10 +225,19 @@ async fn first(
         .map(|(pod, driver)| async move {
             driver.ready().await;
             let ready = *ready.get_or_init(|| signalled.elapsed());
-            let told = driver.insist(volume, node).await;
+            let again = async {
+                driver.insist(&volumes.resting, HOME).await;
+                signalled.elapsed()
+            };
+            let moved = async {
+                let told = driver.insist(&volumes.moving, node).await;
+                (told, signalled.elapsed())
+            };
+            let (again, (told, moved)) = tokio::join!(again, moved);
             let sample = Sample {
                 ready,
-                publish: signalled.elapsed(),
+                again,
+                moved,
                 same_pod: false,
             };
             (sample, pod.clone(), told)
