@@ -21,7 +21,8 @@ use crate::controller::replica::{End, Replica};
 use crate::controller::source::Desk;
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
-use crate::csi::{server, socket};
+use crate::csi::server::{self, MayAnswer};
+use crate::csi::socket;
 use crate::ports::{Backend, Clock};
 use crate::rds::backend::{Options, RdsBackend};
 use crate::rds::transport::{Algorithms, Credentials, Endpoint, HostKeyPin, PoolOptions, Target};
@@ -76,6 +77,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         drain: end.drain.clone(),
         drained: end.drained.clone(),
     });
+    let fenced = volumes.clone();
+    let may = MayAnswer::when(move || fenced.may_answer());
     let ready = volumes.clone();
     let identity = Identity::new(driver_name, move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
@@ -103,7 +106,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     serve_admin(&mut tasks, desk, admin, &control, &drained).await?;
     tasks.spawn(
         "csi",
-        server::serve(listener, routes, drained.cancelled_owned()),
+        server::serve(listener, routes, may, drained.cancelled_owned()),
     );
     Ok(tasks.run().await?)
 }

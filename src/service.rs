@@ -169,6 +169,12 @@ impl Volumes {
         self.0.terms.current().is_ok()
     }
 
+    /// Whether this process may still answer: not once its leadership has run out, as what is on its
+    /// way to a caller may be a success of that time.
+    pub fn may_answer(&self) -> bool {
+        !self.0.terms.ran_out()
+    }
+
     /// What there is to do in each shard of the volumes.
     pub fn load(&self) -> Vec<Load> {
         self.0.shards.load()
@@ -199,6 +205,7 @@ impl Volumes {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
+        let term = self.0.terms.current()?;
         let (state, volume, caller) = (Arc::clone(&self.0), id.clone(), Span::current());
         let work = work(Arc::clone(&self.0));
         let carried = async move {
@@ -213,7 +220,10 @@ impl Volumes {
             drop(state);
             work.instrument(span).await
         };
-        self.0.shards.run(id, lane, operation, carried).await
+        let outcome = self.0.shards.run(id, lane, operation, carried).await?;
+        // Once more, as late as can be: the process may have stood still since the operation ended.
+        term.check().map_err(Error::with_unknown_effect)?;
+        Ok(outcome)
     }
 }
 

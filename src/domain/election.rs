@@ -282,7 +282,10 @@ impl Election {
     }
 
     fn lose(&mut self, loss: Loss) {
-        if let State::Leader(holding) = &self.state {
+        // What has run out needs no cut, and stays known as such.
+        if let State::Leader(holding) = &self.state
+            && loss != Loss::Expired
+        {
             holding.fence();
         }
         self.state = State::Ended(End::Lost(loss));

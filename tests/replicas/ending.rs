@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rds_csi::workload::cluster::Blow;
+use rds_csi::workload::cluster::{Blow, LeaseTimes};
 use rds_csi::workload::provisioner::Provisioner;
 use rds_csi::workload::way::Condition;
 use tokio::time::{Instant, interval};
 
-use crate::rig::{POLL, Rig, SLOW, TIMES};
+use crate::rig::{POLL, Rig, TIMES};
 
 #[tokio::test]
 async fn a_killed_leader_is_replaced_and_that_is_told_on_the_lease() {
@@ -68,9 +68,10 @@ async fn a_second_signal_ends_a_leader_whose_calls_hang() {
 
 #[tokio::test]
 async fn a_crashed_process_whose_pod_survives_leads_again_without_waiting_but_not_twice() {
-    // Its right lasts for 2.4 s at least when it is killed, time for the next process to begin.
+    // Its right lasts for 4 s at least when it is killed, time for the next process to begin.
+    let times = LeaseTimes::default();
     let mut rig = Rig::with(|options| {
-        options.lease = Some(SLOW);
+        options.lease = Some(times);
         options.locks = Some(PathBuf::from("/dev/shm"));
         let after = "--unsafe-short-cut-after=100ms";
         options.arguments.push(after.to_owned());
@@ -78,7 +79,7 @@ async fn a_crashed_process_whose_pod_survives_leads_again_without_waiting_but_no
     .await;
     let leader = rig.leader().await;
     // It has led for 100 ms once a renewal is on record.
-    rig.lasting(SLOW.retry * 2).await;
+    rig.lasting(times.retry * 2).await;
     let before = rig.lease();
     let killed = Instant::now();
     rig.hit(&leader, Blow::Kill);
@@ -86,15 +87,15 @@ async fn a_crashed_process_whose_pod_survives_leads_again_without_waiting_but_no
     let back = rig.back(killed, "crashed, the pod survives").await;
     let after = rig.lease();
     assert_eq!(back.pod, leader, "{}", rig.logs());
-    assert!(back.ready < SLOW.deadline, "{:?}", back.ready);
+    assert!(back.ready < times.deadline, "{:?}", back.ready);
     assert_ne!(after.holder, before.holder, "another process");
     assert!(after.epoch > before.epoch, "{after:?}");
 
-    rig.lasting(SLOW.retry * 2).await;
+    rig.lasting(times.retry * 2).await;
     let killed = Instant::now();
     rig.hit(&leader, Blow::Kill);
     rig.restart(&leader).await;
     let back = rig.back(killed, "crashed again").await;
-    assert!(back.ready > SLOW.deadline, "{:?}", back.ready);
+    assert!(back.ready > times.deadline, "{:?}", back.ready);
     rig.finish().await;
 }

@@ -19,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_millis(5);
 
 #[tokio::test]
 async fn a_follower_is_not_ready_without_an_error_and_names_the_leader() {
-    let mut rig = Rig::start().await;
+    let mut rig = Rig::slow().await;
     let leader = rig.leader().await;
     for pod in rig.followers_of(&leader) {
         let socket = rig.cluster.replica_mut(&pod).unwrap().socket();

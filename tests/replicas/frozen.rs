@@ -1,5 +1,7 @@
 //! A leader that is stopped in the middle of anything, and goes on later as if nothing had happened.
 
+use std::time::Duration;
+
 use rds_csi::workload::cluster::Blow;
 use rds_csi::workload::way::Condition;
 use tokio::time::Instant;
@@ -22,7 +24,10 @@ async fn a_leader_that_froze_past_its_deadline_ends_and_answers_no_ok() {
             thawed.elapsed()
         );
         rig.back(thawed, "frozen about a lease").await;
-        assert_eq!(rig.judge().oks_since(&leader, thawed), 0);
+        assert_eq!(
+            rig.judge().oks_since(&leader, thawed),
+            Vec::<Duration>::new()
+        );
         rig.restart(&leader).await;
     }
     rig.finish().await;
@@ -64,8 +69,11 @@ async fn while_a_leader_is_frozen_another_serves_and_late_lines_of_the_first_do_
     let thawed = Instant::now();
     rig.hit(&leader, Blow::Thaw);
     assert_eq!(rig.ended(&leader).await.code(), Some(1), "{}", rig.logs());
-    assert_eq!(rig.judge().oks_since(&leader, thawed), 0);
+    assert_eq!(
+        rig.judge().oks_since(&leader, thawed),
+        Vec::<Duration>::new()
+    );
     rig.restart(&leader).await;
-    assert_eq!(rig.back(thawed, "thawed").await.pod, back.pod);
+    rig.back(thawed, "thawed").await;
     rig.finish().await;
 }

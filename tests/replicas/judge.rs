@@ -88,13 +88,13 @@ impl Judge {
         answers.cloned().collect()
     }
 
-    /// Every OK of one pod since then.
-    pub(crate) fn oks_since(&self, pod: &str, since: Instant) -> usize {
+    /// Every OK of one pod since then, by how long after.
+    pub(crate) fn oks_since(&self, pod: &str, since: Instant) -> Vec<Duration> {
         let answers = self.answers_of(pod);
-        let oks = answers
+        let late = answers
             .iter()
             .filter(|one| one.at > since && one.result.is_ok());
-        oks.count()
+        late.map(|one| one.at - since).collect()
     }
 
     /// For how long since then this machine was too busy to run us, and so probably the replicas.

@@ -22,7 +22,7 @@ use crate::judge::Judge;
 use crate::machines::{self, Traffic};
 
 /// A test that waits longer than this hangs. Only a failing test waits it out.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_mins(1);
 /// How often to look whether something has happened.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
 const GIB: i64 = 1 << 30;
