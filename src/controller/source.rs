@@ -16,7 +16,7 @@ use crate::domain::election::{Change, HolderId, Standing};
 use crate::domain::error::{Error, Kind};
 use crate::domain::grant::Register;
 use crate::domain::id::VolumeId;
-use crate::domain::leadership::BootTime;
+use crate::domain::leadership::{BootTime, Epoch};
 use crate::k8s::cluster::KubeCluster;
 use crate::k8s::events::{KubeEvents, PvcLookup};
 use crate::ports::Clock;
@@ -60,9 +60,8 @@ impl Desk {
         };
         match &*side.standing.borrow() {
             Standing::Following { .. } => Role::Standby,
-            Standing::Elected(_) => Role::Rebuilding,
             Standing::Leading(_) if self.volumes.ready() => Role::Leader,
-            Standing::Leading(_) => Role::Rebuilding,
+            Standing::Elected(_) | Standing::Leading(_) => Role::Rebuilding,
             Standing::Offering => Role::Offering,
             Standing::Ended(_) => Role::Draining,
         }
@@ -159,7 +158,7 @@ impl Source for Desk {
                 .as_ref()
                 .and_then(|lease| lease.holder.as_ref())
                 .map(HolderId::to_string),
-            epoch: epoch.map_or(0, |epoch| epoch.digits()),
+            epoch: epoch.map_or(0, Epoch::digits),
             lease_age_ms: lease.as_ref().map(|lease| self.since(lease.at)),
             deadline_ms: overview.remaining.map(millis),
             fencing: overview.fencing.map(|mode| report::Fencing {

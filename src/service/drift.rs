@@ -30,9 +30,12 @@ pub struct Orphan {
     pub since: Option<u64>,
 }
 
-/// Findings by shard.
+/// Findings by the number of the shard.
 #[derive(Debug, Default)]
-pub(super) struct Drift(Mutex<BTreeMap<u8, (Vec<Finding>, Vec<Orphan>)>>);
+pub(super) struct Drift(Mutex<BTreeMap<u8, Found>>);
+
+/// What one pass over one shard found.
+type Found = (Vec<Finding>, Vec<Orphan>);
 
 // === impl Drift ===
 
@@ -55,7 +58,7 @@ impl Drift {
         (findings.collect(), orphans.collect())
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u8, (Vec<Finding>, Vec<Orphan>)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u8, Found>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -109,7 +109,7 @@ impl Replica<'_> {
             Standing::Offering => self.look_for_the_rds(Duration::ZERO).await,
             Standing::Following { offered: false, .. } | Standing::Ended(_) => {
                 self.reading = None;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Standing::Elected(leadership) => self.read(leadership).await,
             Standing::Leading(leadership) => self.serve(leadership).await,
@@ -156,7 +156,7 @@ impl Replica<'_> {
         let (highest, sent) = (reading.highest, reading.sent);
         self.reading = Some(reading);
         self.reports.rds_read(highest, sent).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The second half, and again after every restart of the RDS.

@@ -201,8 +201,8 @@ impl Ledger {
     /// How many volumes some node may be using, and how many none.
     pub(super) fn census(&self) -> (usize, usize) {
         self.with(|memories| {
-            let free = |memory: &&Box<Memory>| memory.user == User::Nobody;
-            let free = memories.values().filter(free).count();
+            let users = memories.values().map(|memory| &memory.user);
+            let free = users.filter(|user| **user == User::Nobody).count();
             (memories.len() - free, free)
         })
     }

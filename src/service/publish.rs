@@ -108,7 +108,7 @@ struct Publishing {
 
 impl Publishing {
     async fn run(&self) -> Result<PublishContext, Error> {
-        self.unblock().await?;
+        Box::pin(self.unblock()).await?;
         let mut view: Option<View> = None;
         let mut lost = None;
         // Names about which the claims were asked: what they say is done at once, and they are asked
@@ -130,7 +130,8 @@ impl Publishing {
             let decided = self.decide(&register, told);
             let is_settled = settled.as_ref() == Some(register.names());
             if has_claims && !is_settled && self.needs_claims(&decided, &register, told) {
-                match self.consult(&decided).await? {
+                // Boxed: most calls never come here, and it is many times the size of the rest.
+                match Box::pin(self.consult(&decided)).await? {
                     Consulted::Seen(seen) => {
                         settled = Some(seen.register.names().clone());
                         view = Some(*seen);

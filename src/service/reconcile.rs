@@ -88,7 +88,7 @@ pub(super) async fn run(state: &Arc<State>, pace: Pace) {
             warn!(%panic, "a reconciler broke off; its shard is not looked over before the next term");
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 // === impl Patrol ===
@@ -258,7 +258,7 @@ impl Patrol {
                 }
             }
             Err(error) => {
-                warn!(volume.id = %id, %error, "a volume could not be repaired; the next pass tries again")
+                warn!(volume.id = %id, %error, "a volume could not be repaired; the next pass tries again");
             }
         }
     }

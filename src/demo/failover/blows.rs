@@ -197,13 +197,14 @@ mod tests {
         Some((pod.to_string(), number))
     }
 
+    type Row<'a> = (Kind, Vec<(&'a str, What)>, Option<(String, usize)>);
+
     #[test]
     fn who_serves_is_whoever_answers_a_publish_after_it_said_ready() {
         let [kill, freeze, terminate] = KINDS;
         let new = |number| Some(("new".to_owned(), number));
         let late = published(Some("code = Unavailable"));
         let ok = || published(None);
-        type Row<'a> = (Kind, Vec<(&'a str, What)>, Option<(String, usize)>);
         let rows: [Row<'_>; 7] = [
             (kill, vec![("new", ready()), ("new", ok())], new(1)),
             (kill, vec![("new", ready()), ("new", late)], None),

@@ -44,9 +44,8 @@ impl Publishing {
             Publish::AsItStands(_) | Publish::Reopen(_) if self.label.is_shared() => {
                 !self.is_sharer()
             }
-            Publish::AsItStands(_) => false,
             Publish::Reopen(_) | Publish::RevokeFirst(_) => own && !told,
-            Publish::Untouchable(_) => false,
+            Publish::AsItStands(_) | Publish::Untouchable(_) => false,
         }
     }
 

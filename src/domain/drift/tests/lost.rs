@@ -58,7 +58,7 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
         ),
     ];
     for (claims, expected) in rows {
-        check(Register::Free(free()), &claims, None, &expected);
+        check(&Register::Free(free()), &claims, None, &expected);
     }
 }
 
@@ -88,7 +88,7 @@ fn what_a_node_was_told_is_given_up_once_another_one_holds_the_volume() {
         (vec![late], revoke(&a, Reason::InTheWay)),
     ];
     for (claims, expected) in rows {
-        check(granted(&a), &claims, None, &expected);
+        check(&granted(&a), &claims, None, &expected);
     }
 }
 
