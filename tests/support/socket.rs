@@ -2,7 +2,7 @@
 
 use rds_csi::csi::controller::Controller;
 use rds_csi::csi::identity::Identity;
-use rds_csi::csi::server::{routes, serve};
+use rds_csi::csi::server::{MayAnswer, routes, serve};
 use rds_csi::csi::socket::{Endpoint, bind};
 use rds_csi::proto::csi::controller_client::ControllerClient;
 use rds_csi::service::Volumes;
@@ -27,7 +27,8 @@ impl Socket {
         let identity = Identity::new("rds.example".to_owned(), move || ready.ready());
         let routes = routes(identity, Some(Controller::new(volumes.clone())));
         let server = tokio::spawn(async move {
-            let ended = serve(listener, routes, std::future::pending()).await;
+            let may = MayAnswer::when(|| true);
+            let ended = serve(listener, routes, may, std::future::pending()).await;
             ended.expect("the server goes on");
         });
         let address = Address::from_shared(format!("unix://{}", path.display())).unwrap();

@@ -10,7 +10,7 @@ use tonic::transport::{Channel, Endpoint as ClientEndpoint};
 use super::*;
 use crate::clock::SystemClock;
 use crate::csi::identity::Identity;
-use crate::csi::server::{routes, serve};
+use crate::csi::server::{MayAnswer, routes, serve};
 use crate::csi::socket::{Endpoint, bind};
 use crate::csi::status;
 use crate::domain::file::{BackingFile, Directory};
@@ -94,7 +94,12 @@ async fn start() -> (ControllerClient<Channel>, TempDir) {
     let listener = bind(&endpoint).await.unwrap();
     let identity = Identity::new("rds.example".to_owned(), || false);
     let routes = routes(identity, Some(Controller::new(volumes())));
-    tokio::spawn(serve(listener, routes, std::future::pending()));
+    tokio::spawn(serve(
+        listener,
+        routes,
+        MayAnswer::when(|| true),
+        std::future::pending(),
+    ));
     let address = ClientEndpoint::from_shared(format!("unix://{}", path.display())).unwrap();
     (ControllerClient::connect(address).await.unwrap(), directory)
 }
