@@ -2,12 +2,14 @@
 //! must never come back once another node has had the volume: not by reconcilers, not by the next
 //! leader, and not although its VolumeAttachment says to this day that the volume is attached.
 
+use rds_csi::domain::error::Kind;
 use rds_csi::domain::id::VolumeId;
 use rds_csi::sim::initiator::Written;
+use rds_csi::sim::kubernetes::Verb;
 
-use crate::leader::Leader;
+use crate::leader::{GRACE, Leader};
 use crate::scene::Reg;
-use crate::town::Town;
+use crate::town::{ATTACHMENTS, Town};
 
 const A: &str = "node-a";
 const B: &str = "node-b";
@@ -113,4 +115,24 @@ async fn of_two_attached_nodes_the_one_without_the_grant_never_gets_its_old_name
     leader.detach(&town, &id, B).await;
     leader.passes(&town, &id, 2).await;
     stays_out(&town, leader, &id, "two attached").await;
+}
+
+#[tokio::test]
+async fn a_node_with_a_claim_is_not_cut_off_before_that_is_on_record() {
+    let town = Town::new().await;
+    let leader = town.leader(1).await;
+    let id = leader.create(&town, "v").await;
+    let told = leader.attach(&town, &id, A).await;
+    town.lose_node(A);
+    town.refuse(Verb::Patch, ATTACHMENTS);
+    let refused = leader.publish(&id, B).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unavailable, "{refused}");
+    town.bed.clock.advance(GRACE);
+    leader.passes(&town, &id, 2).await;
+    assert!(town.grants(&id, &told));
+    town.write(A, &id);
+    town.api.faults().clear();
+    leader.attach(&town, &id, B).await;
+    assert_eq!(town.remade(&id, A).as_ref(), Some(&told["nvme_nqn"]));
+    town.bed.assert_one_writer("no record");
 }
