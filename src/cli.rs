@@ -4,12 +4,14 @@
 //! environment instead: `--rds-port` is `RDS_CSI_RDS_PORT`.
 
 pub mod duration;
+pub mod operator;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::operator::{DrainArgs, ExplainArgs, StatusArgs};
 use crate::telemetry::{DEFAULT_FILTER, Format};
 
 /// The name of the driver where nothing else is configured: the Go driver's, so that volumes,
@@ -39,6 +41,12 @@ pub enum Command {
     /// Show the driver at work on this machine: simulated RDS, controller, nodes, and attacks
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
+    /// Show what a replica is and does: leader, RDS, volumes, drift
+    Status(StatusArgs),
+    /// Show who holds a volume, since when, and why another node does not get it
+    Explain(ExplainArgs),
+    /// Let a replica finish its calls and hand over; for a preStop hook
+    Drain(DrainArgs),
     /// Print the version
     Version,
 }
@@ -67,7 +75,11 @@ impl Command {
             Self::Demo(_) => "error",
             #[cfg(feature = "sim")]
             Self::Sim(_) => DEFAULT_FILTER,
-            Self::Controller(_) | Self::Version => DEFAULT_FILTER,
+            Self::Controller(_)
+            | Self::Status(_)
+            | Self::Explain(_)
+            | Self::Drain(_)
+            | Self::Version => DEFAULT_FILTER,
         }
     }
 }
@@ -194,6 +206,10 @@ pub struct ReplicaArgs {
     #[arg(long, env = "RDS_CSI_LOCK_FILE", value_name = "FILE")]
     pub lock_file: Option<PathBuf>,
 
+    /// After so long in the lead a crashed process earns its pod the Lease at once; for tests
+    #[arg(long, env = "RDS_CSI_UNSAFE_SHORT_CUT_AFTER", value_name = "DURATION", hide = true, value_parser = duration::parse)]
+    pub unsafe_short_cut_after: Option<Duration>,
+
     /// Between two reconcile passes of a shard
     #[arg(long, env = "RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", value_name = "DURATION", default_value = "1m", value_parser = duration::parse)]
     pub attachment_reconcile_interval: Duration,
@@ -215,10 +231,18 @@ pub enum Profile {
 /// `rds-csi demo`.
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that stands alone"
+)]
 pub struct DemoArgs {
-    /// End after the story instead of moving a volume until Ctrl-C
+    /// End by itself, after about a minute, instead of going on until Ctrl-C
     #[arg(long, env = "RDS_CSI_DEMO_ONCE")]
     pub once: bool,
+
+    /// Tell the story of one volume and one controller, without Kubernetes
+    #[arg(long, env = "RDS_CSI_DEMO_STANDALONE")]
+    pub standalone: bool,
 
     /// Print nothing but one JSON object at the end
     #[arg(long, env = "RDS_CSI_DEMO_JSON", requires = "once")]
@@ -310,7 +334,9 @@ mod tests {
     fn every_flag_can_be_set_from_the_environment_under_one_rule() {
         let command = Cli::command();
         let controller = command.find_subcommand("controller").unwrap();
+        let drain = command.find_subcommand("drain").unwrap();
         let flags = command.get_arguments().chain(controller.get_arguments());
+        let flags = flags.chain(drain.get_arguments());
         let mut seen = 0;
         for flag in flags.filter(|flag| !["help", "version"].contains(&flag.get_id().as_str())) {
             let name = flag.get_long().unwrap();
@@ -326,9 +352,11 @@ mod tests {
     #[test]
     fn words_that_make_no_sense_are_refused_before_anything_starts() {
         let good = ["controller", "--cluster-id=c", "--rds-address=rds"];
-        let rows: [&[&str]; 10] = [
+        let rows: [&[&str]; 12] = [
             &[],
             &["operator"],
+            &["explain"],
+            &["drain"],
             &["controller"],
             &["controller", "--cluster-id=c"],
             &["--rds-port=0"],

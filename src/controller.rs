@@ -1,21 +1,28 @@
 //! Composition root of the controller: builds the adapters, hands them to the services, supervises.
 
 mod replica;
+mod source;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::admin::{self, Source, routes};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::rds::{HostKey, RdsConfig};
-use crate::controller::replica::Replica;
+use crate::controller::replica::{End, Replica};
+use crate::controller::source::Desk;
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
-use crate::csi::{server, socket};
+use crate::csi::server::{self, MayAnswer};
+use crate::csi::socket;
 use crate::ports::{Backend, Clock};
 use crate::rds::backend::{Options, RdsBackend};
 use crate::rds::transport::{Algorithms, Credentials, Endpoint, HostKeyPin, PoolOptions, Target};
@@ -34,10 +41,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         rds,
         volumes: settings,
         replica,
-        admin: _,
-        control: _,
+        admin,
+        control,
     } = config;
     info!(rds = %rds.address, "the RDS");
+    let address = rds.address.clone();
+    let instance = replica
+        .as_ref()
+        .map_or_else(|| "standalone".to_owned(), |replica| replica.pod.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let backend = backend(rds, Arc::clone(&clock))?;
 
@@ -50,9 +61,24 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         None => None,
     };
     let volumes = match &replica {
-        None => Volumes::new(backend, clock, settings),
-        Some(replica) => Volumes::in_cluster(backend, clock, settings, replica.kubernetes()),
+        None => Volumes::new(backend, Arc::clone(&clock), settings),
+        Some(replica) => {
+            Volumes::in_cluster(backend, Arc::clone(&clock), settings, replica.kubernetes())
+        }
     };
+    let end = End::default();
+    let desk: Arc<dyn Source> = Arc::new(Desk {
+        driver: driver_name.clone(),
+        instance,
+        rds: address,
+        clock,
+        volumes: volumes.clone(),
+        kubernetes: replica.as_ref().map(Replica::side),
+        drain: end.drain.clone(),
+        drained: end.drained.clone(),
+    });
+    let fenced = volumes.clone();
+    let may = MayAnswer::when(move || fenced.may_answer());
     let ready = volumes.clone();
     let identity = Identity::new(driver_name, move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
@@ -60,16 +86,63 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let mut tasks = Supervisor::new(stop.clone());
     let drained = match replica {
         None => {
+            let idle = volumes.clone();
             tasks.spawn("volumes", async move {
                 volumes.run().await;
                 Ok::<_, Infallible>(())
             });
+            let End { drain, drained } = end;
+            tasks.spawn_aside("drain", async move {
+                drain.cancelled().await;
+                idle.stop();
+                idle.drain().await;
+                drained.cancel();
+                Ok::<_, Infallible>(())
+            });
             stop
         }
-        Some(replica) => replica.spawn(&mut tasks, &volumes, stop),
+        Some(replica) => replica.spawn(&mut tasks, &volumes, stop, end),
     };
-    tasks.spawn("csi", server::serve(listener, routes, drained.cancelled_owned()));
+    serve_admin(&mut tasks, desk, admin, &control, &drained).await?;
+    tasks.spawn(
+        "csi",
+        server::serve(listener, routes, may, drained.cancelled_owned()),
+    );
     Ok(tasks.run().await?)
+}
+
+/// Answers people and probes: on the port, if one is wanted, and on the control socket.
+async fn serve_admin(
+    tasks: &mut Supervisor,
+    desk: Arc<dyn Source>,
+    port: Option<SocketAddr>,
+    control: &Path,
+    over: &CancellationToken,
+) -> anyhow::Result<()> {
+    if let Some(port) = port {
+        let listener = TcpListener::bind(port)
+            .await
+            .with_context(|| format!("--metrics-address {port} cannot be used"))?;
+        let listening = listener
+            .local_addr()
+            .context("the admin port has no address")?;
+        info!(%listening, "serving health and status");
+        let routes = routes::public(Arc::clone(&desk));
+        tasks.spawn_aside(
+            "admin",
+            admin::server::serve(listener, routes, over.clone()),
+        );
+    }
+    let endpoint = format!("unix://{}", control.display());
+    let endpoint = endpoint
+        .parse()
+        .context("--control-socket cannot be used")?;
+    let listener = socket::bind(&endpoint).await?;
+    tasks.spawn_aside(
+        "control",
+        admin::server::serve(listener, routes::control(desk), over.clone()),
+    );
+    Ok(())
 }
 
 /// The RDS behind its port: the one place that knows which adapter is used.

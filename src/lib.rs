@@ -1,6 +1,7 @@
 //! `rds-csi`: a CSI driver for MikroTik ROSE Data Servers. What follows is `ARCHITECTURE.md`, the map.
 #![doc = include_str!("../ARCHITECTURE.md")]
 
+pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod demo;
 pub mod domain;
 pub mod k8s;
 pub mod lockfile;
+pub mod operator;
 pub mod ports;
 pub mod proto;
 pub mod rds;

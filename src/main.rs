@@ -7,7 +7,7 @@ use clap::Parser;
 use rds_csi::cli::{Cli, Command};
 use rds_csi::config::Config;
 use rds_csi::task::signals::Signals;
-use rds_csi::{controller, telemetry};
+use rds_csi::{controller, operator, telemetry};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -69,14 +69,25 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
             once,
             json,
             sabotage,
+            standalone,
         }) => {
-            let options = rds_csi::demo::options::Options {
+            use rds_csi::demo::options::{Options, Scene, run};
+            let scene = if standalone {
+                Scene::Story
+            } else {
+                Scene::Failover
+            };
+            let options = Options {
+                scene,
                 once,
                 json,
                 sabotage,
             };
-            rds_csi::demo::options::run(options, stop).await
+            run(options, stop).await
         }
+        Command::Status(args) => operator::status::run(args, stop).await,
+        Command::Explain(args) => operator::explain::run(args, stop).await,
+        Command::Drain(args) => operator::drain(args, stop).await,
         Command::Version => {
             println!("rds-csi {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -19,6 +19,7 @@ use crate::service::blocked::Blocked;
 use crate::service::drift::Drift;
 use crate::service::election::Reports;
 use crate::service::ledger::Ledger;
+use crate::service::overview::Reach;
 use crate::service::shards::{Lane, Shards};
 use crate::service::shares::Shares;
 use crate::service::term::{NoTerm, Terms};
@@ -32,6 +33,7 @@ mod lead;
 mod ledger;
 mod loss;
 mod mend;
+mod overview;
 mod provision;
 mod publish;
 mod reading;
@@ -45,8 +47,9 @@ mod unpublish;
 
 pub use drift::{Finding, Orphan};
 pub use inspect::{Page, Room, Status};
+pub use overview::{Account, Overview};
 pub use provision::{CreateVolume, Created};
-pub use publish::PublishVolume;
+pub use publish::{PublishVolume, explain};
 pub use reconcile::Pace;
 pub use shards::Load;
 
@@ -97,6 +100,7 @@ struct State {
     blocked: Blocked,
     shares: Shares,
     drift: Drift,
+    reach: Reach,
     shards: Shards,
 }
 
@@ -137,6 +141,7 @@ impl Volumes {
             blocked: Blocked::default(),
             shares: Shares::default(),
             drift: Drift::default(),
+            reach: Reach::default(),
             shards: Shards::new(settings.shards),
             settings,
         }))
@@ -162,6 +167,12 @@ impl Volumes {
     /// Whether calls are served now: the answer to Probe.
     pub fn ready(&self) -> bool {
         self.0.terms.current().is_ok()
+    }
+
+    /// Whether this process may still answer: not once its leadership has run out, as what is on its
+    /// way to a caller may be a success of that time.
+    pub fn may_answer(&self) -> bool {
+        !self.0.terms.ran_out()
     }
 
     /// What there is to do in each shard of the volumes.
@@ -194,6 +205,7 @@ impl Volumes {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
+        let term = self.0.terms.current()?;
         let (state, volume, caller) = (Arc::clone(&self.0), id.clone(), Span::current());
         let work = work(Arc::clone(&self.0));
         let carried = async move {
@@ -208,7 +220,10 @@ impl Volumes {
             drop(state);
             work.instrument(span).await
         };
-        self.0.shards.run(id, lane, operation, carried).await
+        let outcome = self.0.shards.run(id, lane, operation, carried).await?;
+        // Once more, as late as can be: the process may have stood still since the operation ended.
+        term.check().map_err(Error::with_unknown_effect)?;
+        Ok(outcome)
     }
 }
 

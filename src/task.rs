@@ -78,6 +78,21 @@ impl Supervisor {
         self.names.insert(handle.id(), task);
     }
 
+    /// Starts a task that may end well without ending the others, as a server does that has been told
+    /// to stop while calls elsewhere are still under way.
+    pub fn spawn_aside<E>(
+        &mut self,
+        task: &'static str,
+        work: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) where
+        E: Into<Source> + Send,
+    {
+        self.spawn(task, async move {
+            work.await?;
+            std::future::pending::<Result<(), E>>().await
+        });
+    }
+
     /// Waits until the first task ends, then aborts the others.
     ///
     /// # Errors

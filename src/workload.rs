@@ -7,6 +7,7 @@
 pub mod attacher;
 mod cache;
 pub mod cluster;
+pub mod folder;
 mod objects;
 pub mod placement;
 pub mod provisioner;

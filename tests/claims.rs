@@ -36,7 +36,7 @@ mod queued;
 mod restored;
 #[cfg(unix)]
 #[allow(dead_code, reason = "each test target uses its own part of the rig")]
-#[path = "replicas/rig.rs"]
+#[path = "claims/rig.rs"]
 mod rig;
 #[path = "claims/scene.rs"]
 mod scene;

@@ -1,6 +1,6 @@
-//! csi-sanity, the conformance suite of the CSI project, against real processes: the controller in
-//! standalone mode and a simulated RDS behind it. Which specs do not apply, and why, is in
-//! `docs/conformance.md`.
+//! csi-sanity, the conformance suite of the CSI project, against real processes with a simulated RDS
+//! behind them: the controller in standalone mode, and the leader of three. Which specs do not apply,
+//! and why, is in `docs/conformance.md`; it is the same for both.
 
 #![cfg(all(unix, feature = "sim"))]
 #![allow(
@@ -19,11 +19,12 @@ mod report;
 #[path = "support/testbed.rs"]
 mod testbed;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rds_csi::proto::csi::ProbeRequest;
 use rds_csi::proto::csi::identity_client::IdentityClient;
+use rds_csi::workload::cluster::{Cluster, LeaseTimes, Options};
 use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint};
 
@@ -32,6 +33,13 @@ use report::{Outcome, Spec};
 
 /// The only node of this cluster; any other is unknown to the controller.
 const NODE: &str = "sanity-node";
+
+/// The shortest that need no flag to be accepted: the first election waits for one Lease.
+const LEASE: LeaseTimes = LeaseTimes {
+    duration: Duration::from_secs(6),
+    deadline: Duration::from_secs(4),
+    retry: Duration::from_secs(1),
+};
 
 /// About 70 specs that take milliseconds each, a few of them ten rounds of publish and unpublish.
 const SANITY_DEADLINE: Duration = Duration::from_mins(5);
@@ -64,17 +72,57 @@ async fn csi_sanity_finds_nothing_and_skips_only_what_is_not_offered() {
     let (mut controller, channel) = start_controller(folder.path(), &sim.first_line().await).await;
     node::serve(&folder.path().join("node.sock"), NODE, channel);
 
-    let specs = run_sanity(&tools, folder.path()).await;
+    let socket = folder.path().join("controller.sock");
+    let specs = run_sanity(&tools, folder.path(), &socket).await;
     sim.assert_running();
     controller.assert_running();
-    tell(&specs);
-    let findings = expected::compare(&specs);
-    assert!(
-        findings.is_empty(),
-        "{}\n\n{}",
-        findings.join("\n"),
-        controller.log_tail()
+    judge(&specs, &controller.log_tail());
+}
+
+/// The suite is no external-attacher: it publishes without a VolumeAttachment. Its node is known by
+/// its CSINode, as every node is.
+#[tokio::test(flavor = "multi_thread")]
+async fn csi_sanity_finds_nothing_at_the_leader_of_three_either() {
+    let Some(tools) = testbed::tools("csi_sanity_ha", &["csi-sanity"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_rds-csi"));
+    let options = Options {
+        lease: Some(LEASE),
+        nodes: vec![NODE.to_owned()],
+        ..Options::of(program)
+    };
+    let mut cluster = Cluster::start(options).await.expect("a cluster");
+    let log = |cluster: &Cluster| {
+        let logs = cluster.replicas().iter();
+        let logs = logs.map(|one| format!("=== {}\n{}", one.pod(), one.log_tail()));
+        logs.collect::<Vec<_>>().join("\n")
+    };
+    let Some(leader) = cluster.serving(START_DEADLINE).await else {
+        panic!("nobody leads\n{}", log(&cluster));
+    };
+    let socket = cluster.replica_mut(&leader).expect("it is one").socket();
+    let endpoint = format!("unix:{}", socket.display());
+    let channel = ready_channel(&endpoint).await.expect("it was ready");
+    node::serve(&folder.path().join("node.sock"), NODE, channel);
+
+    let specs = run_sanity(&tools, folder.path(), &socket).await;
+    let logs = log(&cluster);
+    assert_eq!(
+        cluster.ready().await.as_ref(),
+        Some(&leader),
+        "it leads all along\n{logs}"
     );
+    judge(&specs, &logs);
+    cluster.shutdown().await;
+}
+
+/// Prints what ran; fails if that is not what is expected.
+fn judge(specs: &[Spec], log: &str) {
+    tell(specs);
+    let findings = expected::compare(specs);
+    assert!(findings.is_empty(), "{}\n\n{log}", findings.join("\n"));
 }
 
 /// Starts the controller on the simulator that announced itself with `announcement`, and waits until
@@ -142,14 +190,14 @@ async fn ready_channel(endpoint: &str) -> Option<Channel> {
     (probe.into_inner().ready != Some(false)).then_some(channel)
 }
 
-async fn run_sanity(tools: &Path, folder: &Path) -> Vec<Spec> {
+async fn run_sanity(tools: &Path, folder: &Path, controller: &Path) -> Vec<Spec> {
     let report = folder.join("report.json");
     let at = |name: &str| folder.join(name).display().to_string();
     let run = Command::new(tools.join("csi-sanity"))
         .arg(format!("--csi.endpoint=unix:{}", at("node.sock")))
         .arg(format!(
             "--csi.controllerendpoint=unix:{}",
-            at("controller.sock")
+            controller.display()
         ))
         .arg(format!("--csi.mountdir={}", at("mount")))
         .arg(format!("--csi.stagingdir={}", at("staging")))

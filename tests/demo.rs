@@ -7,6 +7,9 @@
     reason = "a test that cannot set itself up fails by panicking"
 )]
 
+#[path = "demo/failover.rs"]
+mod failover;
+
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -17,9 +20,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// The story takes about five seconds, four of them waiting for nodes to be out; twelve times that
-/// is for a machine that is busy with other tests.
-const LIMIT: Duration = Duration::from_mins(1);
+/// The longest, with three failovers, takes about a minute; three times that is for a machine that is
+/// busy with other tests.
+const LIMIT: Duration = Duration::from_mins(3);
 /// No line is longer, so that it fits a terminal beside something else.
 const WIDTH: usize = 110;
 
@@ -108,7 +111,9 @@ fn steps<'a>(report: &'a Value, name: &str) -> Vec<&'a Value> {
 
 #[tokio::test]
 async fn once_with_json_prints_one_object_and_finds_nothing() {
-    let ended = Demo::start(&["--once", "--json"]).end().await;
+    let ended = Demo::start(&["--standalone", "--once", "--json"])
+        .end()
+        .await;
     assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
     assert_eq!((ended.stderr.as_str(), ended.left), ("", 0));
     let report: Value = serde_json::from_str(&ended.stdout).expect("one JSON object");
@@ -143,7 +148,7 @@ async fn once_with_json_prints_one_object_and_finds_nothing() {
 
 #[tokio::test]
 async fn once_tells_the_story_in_lines_that_fit() {
-    let ended = Demo::start(&["--once"]).end().await;
+    let ended = Demo::start(&["--standalone", "--once"]).end().await;
     assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
     assert_eq!((ended.stderr.as_str(), ended.left), ("", 0));
     for line in ended.stdout.lines() {
@@ -168,7 +173,9 @@ async fn once_tells_the_story_in_lines_that_fit() {
 
 #[tokio::test]
 async fn an_old_write_that_comes_back_is_seen_and_fails_the_demo() {
-    let ended = Demo::start(&["--once", "--json", "--sabotage"]).end().await;
+    let ended = Demo::start(&["--standalone", "--once", "--json", "--sabotage"])
+        .end()
+        .await;
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stdout);
     assert_eq!(ended.left, 0);
     let report: Value = serde_json::from_str(&ended.stdout).expect("one JSON object");
@@ -183,12 +190,17 @@ async fn an_old_write_that_comes_back_is_seen_and_fails_the_demo() {
 async fn it_stops_well_wherever_it_is() {
     for (args, words, signal, last) in [
         (
-            &[][..],
+            &["--standalone"][..],
             "nobody -> node-a",
             Signal::INT,
             "moves: 1, second writers seen by the RDS: 0",
         ),
-        (&["--once"][..], "It moves", Signal::TERM, "Stopped before"),
+        (
+            &["--standalone", "--once"][..],
+            "It moves",
+            Signal::TERM,
+            "Stopped before",
+        ),
     ] {
         let mut demo = Demo::start(args);
         demo.signal_at(words, signal).await;

@@ -1,5 +1,11 @@
 //! Three replicas as processes, a simulated RDS, the API and the sidecars: what users see when
 //! leaders end, freeze, or lose their way to either side.
+//!
+//! In every test machines write all the while, one volume moves without a pause, half of the time
+//! without asking the node it leaves, and somebody calls every replica whatever its Probe says. At
+//! the end of each, `Rig::finish`: the observer at the RDS saw no second writer and no replayed
+//! write, no OK came from a replica that had no right to give one, and the volume that stayed where
+//! it was could be written to all the time.
 
 #![cfg(all(unix, feature = "sim"))]
 #![allow(
@@ -8,31 +14,26 @@
     clippy::indexing_slicing,
     reason = "a test that cannot set itself up fails by panicking"
 )]
+#![allow(
+    clippy::print_stdout,
+    reason = "how long things took is worth seeing, and no reason to fail"
+)]
 
+#[path = "replicas/api.rs"]
+mod api;
+#[path = "replicas/cuts.rs"]
+mod cuts;
+#[path = "replicas/ending.rs"]
+mod ending;
+#[path = "replicas/follower.rs"]
+mod follower;
+#[path = "replicas/frozen.rs"]
+mod frozen;
+#[path = "replicas/judge.rs"]
+mod judge;
+#[path = "replicas/lease.rs"]
+mod lease;
+#[path = "replicas/machines.rs"]
+mod machines;
 #[path = "replicas/rig.rs"]
 mod rig;
-
-use rds_csi::workload::cluster::Blow;
-
-use rig::Rig;
-
-#[tokio::test]
-async fn one_of_three_serves_and_the_others_wait_behind_probe() {
-    let rig = Rig::start().await;
-    let leader = rig.leader().await;
-    rig.attach("pv-1", "node-a").await;
-    assert_eq!(rig.leader().await, leader, "nobody else leads");
-    rig.finish().await;
-}
-
-#[tokio::test]
-async fn a_killed_leader_is_replaced_and_its_volumes_move() {
-    let mut rig = Rig::start().await;
-    let volume = rig.attach("pv-1", "node-a").await;
-    let leader = rig.leader().await;
-    rig.hit(&leader, Blow::Kill);
-    rig.detach(&volume, "node-a").await;
-    rig.attach_again(&volume, "node-b").await;
-    assert_ne!(rig.leader().await, leader);
-    rig.finish().await;
-}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::{Profile, ReplicaArgs};
 use crate::config::{Invalid, invalid};
-use crate::domain::election::Timing;
+use crate::domain::election::{ShortCutRules, Timing};
 
 /// Under this, a shard would still be at its last pass when the next is due: a pass reads two pages
 /// of the RDS and asks the API about what looks wrong.
@@ -28,6 +28,8 @@ pub struct ReplicaConfig {
     pub pod_uid: String,
     /// What proves that a former process of this pod is dead.
     pub lock_file: Option<PathBuf>,
+    /// When that earns this one the Lease at once.
+    pub short_cut: ShortCutRules,
     /// Between two reconcile passes of a shard.
     pub reconcile_interval: Duration,
     /// How long something must look wrong before it is taken away.
@@ -50,6 +52,7 @@ impl ReplicaConfig {
             pod_name,
             pod_uid,
             lock_file,
+            unsafe_short_cut_after,
             attachment_reconcile_interval,
             attachment_grace_period,
         } = args;
@@ -65,6 +68,10 @@ impl ReplicaConfig {
         } else {
             Timing::new(lease, deadline, retry)
         };
+        let mut short_cut = ShortCutRules::default();
+        if let Some(led_for) = unsafe_short_cut_after {
+            short_cut.led_for = led_for;
+        }
         if attachment_reconcile_interval < SHORTEST_RECONCILE {
             return Err(invalid(
                 "attachment-reconcile-interval",
@@ -80,6 +87,7 @@ impl ReplicaConfig {
             pod: required("pod-name", pod_name)?,
             pod_uid: required("pod-uid", pod_uid)?,
             lock_file,
+            short_cut,
             reconcile_interval: attachment_reconcile_interval,
             grace: attachment_grace_period,
         })

@@ -13,17 +13,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::replica::ReplicaConfig;
+use crate::controller::source::Side;
 use crate::csi::server::DRAIN_LIMIT;
-use crate::domain::election::{HolderId, ShortCutRules, Standing};
+use crate::domain::election::{Change, HolderId, ShortCutRules, Standing};
 use crate::k8s::cluster::KubeCluster;
 use crate::k8s::events::{KubeEvents, Limits, Settings as EventSettings};
 use crate::k8s::lease::KubeLease;
 use crate::lockfile::LockFile;
 use crate::ports::{Clock, LeaseStore};
-use crate::service::{Kubernetes, Pace, Volumes};
 use crate::service::election::heartbeat::{Heartbeat, WhileAlive};
 use crate::service::election::thread::{ElectionRuntime, ElectionThread, Failed, end_process};
 use crate::service::election::{Candidate, Reports};
+use crate::service::{Kubernetes, Pace, Volumes};
 use crate::task::Supervisor;
 
 /// How long callers get to read that their calls were cut. The election's thread ends the process
@@ -39,8 +40,18 @@ pub(super) struct Replica {
     /// Cancelled once nothing is under way any more: the Lease is given up then.
     leave: CancellationToken,
     standing: watch::Receiver<Standing>,
+    lease: watch::Receiver<Option<Change>>,
     reports: Reports,
     pace: Pace,
+}
+
+/// How this process ends in order: what asks for it, and what says that it is done.
+#[derive(Debug, Clone, Default)]
+pub(super) struct End {
+    /// Somebody wants it drained; it may be told to end later.
+    pub(super) drain: CancellationToken,
+    /// Calls under way are answered, and the Lease is given up.
+    pub(super) drained: CancellationToken,
 }
 
 impl Replica {
@@ -61,6 +72,7 @@ impl Replica {
             pod,
             pod_uid,
             lock_file,
+            short_cut,
             reconcile_interval,
             grace,
         } = config;
@@ -83,13 +95,15 @@ impl Replica {
         let events = Arc::new(KubeEvents::new(&api, settings, cluster.clone())?);
 
         let runtime = ElectionRuntime::new().context("cannot start the election's runtime")?;
-        let store = runtime.within(|| KubeLease::new(&api, &namespace, &lease, me.clone(), timing))?;
+        let store =
+            runtime.within(|| KubeLease::new(&api, &namespace, &lease, me.clone(), timing))?;
         let heart = Heartbeat::new(Arc::clone(&clock));
         let store: Arc<dyn LeaseStore> = Arc::new(WhileAlive::new(Arc::new(store), heart.clone()));
         let (candidate, reports, standing) =
             Candidate::new(me.clone(), timing, store, Arc::clone(&clock));
+        let lease_seen = candidate.lease();
         let candidate = match lock_file {
-            Some(path) => with_lock(candidate, &path, &me, clock.as_ref()),
+            Some(path) => with_lock(candidate, &path, &me, &short_cut, clock.as_ref()),
             None => candidate,
         };
         let leave = CancellationToken::new();
@@ -103,6 +117,7 @@ impl Replica {
             election,
             leave,
             standing,
+            lease: lease_seen,
             reports,
             pace: Pace {
                 interval: reconcile_interval,
@@ -121,6 +136,16 @@ impl Replica {
         }
     }
 
+    /// What people may ask it.
+    pub(super) fn side(&self) -> Side {
+        Side {
+            standing: self.standing.clone(),
+            lease: self.lease.clone(),
+            cluster: self.cluster.clone(),
+            events: self.events.clone(),
+        }
+    }
+
     /// Runs its parts. Returns what is cancelled when `stop` has been cancelled, calls under way are
     /// answered and the Lease is given up: the server may go then.
     pub(super) fn spawn(
@@ -128,6 +153,7 @@ impl Replica {
         tasks: &mut Supervisor,
         volumes: &Volumes,
         stop: CancellationToken,
+        end: End,
     ) -> CancellationToken {
         let Self {
             cluster,
@@ -136,6 +162,7 @@ impl Replica {
             election,
             leave,
             standing,
+            lease: _,
             reports,
             pace,
         } = self;
@@ -151,6 +178,7 @@ impl Replica {
             volumes: volumes.clone(),
             leave,
             over: over.clone(),
+            end,
         };
         tasks.spawn("election", ending.run(election, stop));
         over
@@ -162,6 +190,7 @@ struct Ending {
     volumes: Volumes,
     leave: CancellationToken,
     over: CancellationToken,
+    end: End,
 }
 
 impl Ending {
@@ -179,18 +208,20 @@ impl Ending {
                 return ended;
             }
             () = stop.cancelled() => {}
+            () = self.end.drain.cancelled() => {}
         }
         self.leave(ended).await?;
+        self.end.drained.cancel();
+        // A drained replica stays, not ready and out of the election, until it is told to end: a
+        // container that ends while its pod is being deleted may be started once more.
+        stop.cancelled().await;
         self.over.cancel();
         std::future::pending().await
     }
 
     /// Not ready, no new calls, those under way are answered, the Lease is given up: in this order,
     /// as another replica may lead a moment after that.
-    async fn leave(
-        &self,
-        ended: impl Future<Output = Result<(), Failed>>,
-    ) -> Result<(), Failed> {
+    async fn leave(&self, ended: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
         self.volumes.stop();
         let drained = tokio::time::timeout(DRAIN_LIMIT, self.volumes.drain()).await;
         if drained.is_err() {
@@ -207,9 +238,9 @@ fn for_ever(
     name: &'static str,
     work: impl Future<Output = ()> + Send + 'static,
 ) {
-    tasks.spawn(name, async move {
+    tasks.spawn_aside(name, async move {
         work.await;
-        std::future::pending::<Result<(), Infallible>>().await
+        Ok::<_, Infallible>(())
     });
 }
 
@@ -235,19 +266,26 @@ fn with_lock(
     candidate: Candidate,
     path: &Path,
     me: &HolderId,
+    rules: &ShortCutRules,
     clock: &dyn Clock,
 ) -> Candidate {
     let lock = match LockFile::take(path) {
         Ok(lock) => lock,
         Err(refused) => {
             let why = &refused as &dyn std::error::Error;
-            warn!(why, "no lock on this pod; after a crash it waits for the Lease to run out");
+            warn!(
+                why,
+                "no lock on this pod; after a crash it waits for the Lease to run out"
+            );
             return candidate;
         }
     };
-    let predecessor = match lock.predecessor(me, &ShortCutRules::default(), clock.boot()) {
+    let predecessor = match lock.predecessor(me, rules, clock.boot()) {
         Ok(predecessor) => {
-            info!(?predecessor, "this pod's former process is dead; its Lease may be taken at once");
+            info!(
+                ?predecessor,
+                "this pod's former process is dead; its Lease may be taken at once"
+            );
             Some(predecessor)
         }
         Err(why) => {

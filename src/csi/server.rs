@@ -1,7 +1,10 @@
 //! Serves the CSI services on one socket, and lets calls under way finish when asked to stop.
 
+mod fence;
+
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -14,6 +17,9 @@ use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
 use crate::proto::csi::controller_server::ControllerServer;
 use crate::proto::csi::identity_server::IdentityServer;
+
+use self::fence::Fenced;
+pub use self::fence::MayAnswer;
 
 /// How long calls under way may go on after the process was asked to stop. external-attacher gives
 /// its own calls 15 s and the other sidecars 10 s (their `--timeout`), so nobody waits longer for
@@ -44,7 +50,7 @@ pub fn routes(identity: Identity, controller: Option<Controller>) -> Routes {
 }
 
 /// Serves until `shutdown` ends, then takes no new calls and waits for those under way, at most
-/// [`DRAIN_LIMIT`].
+/// [`DRAIN_LIMIT`]. Connections end when `may` says that nothing may be answered.
 ///
 /// # Errors
 /// If the server cannot go on.
@@ -54,6 +60,7 @@ pub fn routes(identity: Identity, controller: Option<Controller>) -> Routes {
 pub async fn serve(
     listener: UnixListener,
     routes: Routes,
+    may: MayAnswer,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let (asked, drain_began) = oneshot::channel();
@@ -67,7 +74,8 @@ pub async fn serve(
         .max_concurrent_streams(MAX_CALLS)
         .serve_with_incoming_shutdown(
             routes.prepare(),
-            UnixListenerStream::new(listener),
+            UnixListenerStream::new(listener)
+                .map(move |accepted| accepted.map(|stream| Fenced::new(stream, may.clone()))),
             shutdown,
         );
     let cut = async {

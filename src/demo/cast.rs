@@ -1,9 +1,6 @@
 //! Who plays: a simulated RDS, the controller, a folder for their socket and secrets.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +19,7 @@ use crate::service::Settings;
 use crate::sim::handle::{Sim, SimConfig};
 use crate::sim::initiator::{Kernel, MachineConfig};
 use crate::sim::server::Accounts;
+use crate::workload::folder::Folder;
 
 /// The controller's default, and what an operator would have: long enough that a kernel target has
 /// ended every session of the node before.
@@ -62,16 +60,12 @@ pub(super) struct Running {
     told: bool,
 }
 
-/// A folder that nobody else can look into, gone when dropped.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
 /// Starts everybody. The controller is not ready yet: that is for Probe to say.
 pub(super) fn start() -> anyhow::Result<(Cast, Running)> {
-    let folder = Folder::create()?;
+    let folder = Folder::create().context("make a folder")?;
     let password = format!("{:032x}", rand::random::<u128>());
-    let password_file = folder.0.join("password");
-    write_private(&password_file, &password)?;
+    let password_file = folder.write("password", &password);
+    let password_file = password_file.context("write the password file")?;
 
     let began = Instant::now();
     let sim = Sim::start(SimConfig {
@@ -84,7 +78,7 @@ pub(super) fn start() -> anyhow::Result<(Cast, Running)> {
         sim.add_machine(MachineConfig::new(node, Kernel::V6_1));
     }
 
-    let socket = folder.0.join("csi.sock");
+    let socket = folder.path("csi.sock");
     let config = config(&sim, &socket, password_file)?;
     let stop = CancellationToken::new();
     let task = tokio::spawn(controller::run(config, stop.clone()));
@@ -137,15 +131,6 @@ fn config(sim: &Sim, socket: &Path, password_file: PathBuf) -> anyhow::Result<Co
     })
 }
 
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("write {}", path.display()))
-}
-
 // === impl Running ===
 
 impl Running {
@@ -182,27 +167,5 @@ impl Running {
             .with_context(|| format!("the controller did not stop within {STOP_LIMIT:?}"))?
             .context("the controller broke off")?
             .context("stop the controller")
-    }
-}
-
-// === impl Folder ===
-
-impl Folder {
-    fn create() -> anyhow::Result<Self> {
-        let name = format!("rds-csi-demo-{:016x}", rand::random::<u64>());
-        let path = std::env::temp_dir().join(name);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("make the folder {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "cannot remove the folder");
-        }
     }
 }

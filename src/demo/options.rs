@@ -9,7 +9,7 @@ use crate::demo::play::Play;
 use crate::demo::report::Report;
 use crate::demo::story::{self, Chapter};
 use crate::demo::timeline::Timeline;
-use crate::demo::{cast, judge, moves};
+use crate::demo::{cast, failover, judge, moves};
 
 /// The name of the PersistentVolume that the story is about.
 const VOLUME: &str = "pvc-demo";
@@ -17,7 +17,10 @@ const VOLUME: &str = "pvc-demo";
 /// What to play, and how to tell it.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// End after the story; otherwise a volume keeps moving until the process is stopped.
+    /// What it is about.
+    pub scene: Scene,
+    /// End by itself; otherwise leaders keep dying, or a volume keeps moving, until the process is
+    /// stopped.
     pub once: bool,
     /// Print one JSON object at the end and nothing else.
     pub json: bool,
@@ -25,11 +28,27 @@ pub struct Options {
     pub sabotage: bool,
 }
 
-/// Plays until the end of the story, or until it is told to stop.
+/// What a demo can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// Three controllers, a leader that keeps dying, volumes that keep moving.
+    Failover,
+    /// One volume and one controller without Kubernetes, told step by step.
+    Story,
+}
+
+/// Plays to the end, or until it is told to stop.
 ///
 /// # Errors
 /// It cannot start, its output cannot be written, or anything was not as it must be.
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+    match options.scene {
+        Scene::Failover => failover::run(options, stop).await,
+        Scene::Story => tell_story(options, stop).await,
+    }
+}
+
+async fn tell_story(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let mut timeline = if options.json {
         Timeline::silent()
     } else {

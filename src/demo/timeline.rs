@@ -21,11 +21,11 @@ pub(super) struct Timeline<W> {
 
 /// Colours, where they are wanted.
 #[derive(Debug, Clone, Copy)]
-struct Paint(bool);
+pub(super) struct Paint(pub(super) bool);
 
 /// The few colours there are, as terminals know them (ECMA-48, select graphic rendition).
 #[derive(Debug, Clone, Copy)]
-enum Colour {
+pub(super) enum Colour {
     Bold = 1,
     Dim = 2,
     Red = 31,
@@ -192,7 +192,7 @@ impl<W: Write> Timeline<W> {
 // === impl Paint ===
 
 impl Paint {
-    fn on(self, colour: Colour, text: &str) -> String {
+    pub(super) fn on(self, colour: Colour, text: &str) -> String {
         if self.0 && !text.is_empty() {
             format!("\x1b[{}m{text}\x1b[0m", colour as u8)
         } else {

@@ -55,6 +55,8 @@ pub enum Reason {
     OutOfService,
     /// The node was told another pair, and goes on using that one.
     Superseded,
+    /// Nobody was told the pair, and another node uses the volume under its own.
+    Usurped,
     /// Half-written names, which nobody was told.
     Stray,
     /// In this fencing mode a pair is one name, and a late line could write it over another grant.
@@ -97,6 +99,9 @@ impl Sight<'_> {
         asking: &NodeId,
         presence: impl Fn(&NodeId) -> Presence,
     ) -> Contention {
+        if !self.is_told(pair) && self.is_usurped(pair, &presence) {
+            return Contention::Revoke(Reason::Usurped);
+        }
         let others = self.holders(pair).filter(|claim| &claim.node != asking);
         let mut verdict = Contention::Revoke(Reason::InTheWay);
         for claim in others {
@@ -136,11 +141,13 @@ impl Sight<'_> {
             };
             return revoke(departure.unwrap_or(unclaimed));
         }
+        let told = self.is_told(pair);
+        if !told && self.is_usurped(pair, &presence) {
+            return revoke(Reason::Usurped);
+        }
         if let Some(claim) = self.outdated(pair) {
             return Need::Lost(claim.clone(), Reason::OtherClaims);
         }
-        let has_told = |claim: &&Claim| claim.told.as_ref() == Some(&pair.names);
-        let told = self.answered == Some(pair) || entitled.iter().any(has_told);
         let wanted = entitled.iter().any(|claim| claim.wish == Wish::Attach);
         match (told, open) {
             (true, true) => Need::Believe(pair.clone()),
@@ -153,6 +160,25 @@ impl Sight<'_> {
                 Some(_) | None => Need::Nothing,
             },
         }
+    }
+
+    /// Whether some node was told this pair.
+    fn is_told(&self, pair: &Pair) -> bool {
+        let in_claim = |claim: &Claim| claim.told.as_ref() == Some(&pair.names);
+        self.answered == Some(pair) || self.holders(pair).any(in_claim)
+    }
+
+    /// Whether another node was told another pair and goes on using that: then this one was written by
+    /// a line that came late. Re-opened, it would let its node write, and when the other one's pair
+    /// comes back, what that node had queued before would land over it.
+    fn is_usurped(&self, pair: &Pair, presence: impl Fn(&NodeId) -> Presence) -> bool {
+        self.claims.iter().any(|claim| {
+            let holds = pair.node.is_shared() || NodeLabel::of(&claim.node) == pair.node;
+            !holds
+                && claim.is_in_use()
+                && !claim.is_spent()
+                && departed(claim, presence(&claim.node)).is_none()
+        })
     }
 
     /// A claim whose node goes on using names that another node's pair has taken the place of.
@@ -193,9 +219,11 @@ impl Sight<'_> {
         }
     }
 
-    /// Whether no other node wants the volume, although some have not let go of it.
+    /// Whether no other node with a right to the volume wants to keep it, although some have not let
+    /// go of it.
     fn is_last_to_stay(&self, claim: &Claim) -> bool {
-        let mut others = self.claims.iter().filter(|other| other.node != claim.node);
+        let others = self.claims.iter().filter(|other| other.node != claim.node);
+        let mut others = others.filter(|other| stands(other));
         others.all(|other| other.wish == Wish::Detach)
     }
 
@@ -213,13 +241,19 @@ impl Sight<'_> {
         if self.claims.iter().any(is_spent) {
             return Err(Reason::SentBefore);
         }
-        let may_have_it_too =
-            |other: &Claim| other.node == claim.node || (claim.shared && other.shared);
+        let may_have_it_too = |other: &Claim| {
+            other.node == claim.node || (claim.shared && other.shared) || !stands(other)
+        };
         if !self.claims.iter().all(may_have_it_too) {
             return Err(Reason::OtherClaims);
         }
         Ok(names)
     }
+}
+
+/// Whether a claim stands against one that is in use: not if it was only made, and never told anything.
+fn stands(claim: &Claim) -> bool {
+    claim.attached || claim.told.is_some() || claim.wish == Wish::Detach
 }
 
 /// Why the node of a claim may be cut off although the claim is still there.
@@ -245,6 +279,7 @@ impl Reason {
                 "the node is tainted out-of-service and its attachment is being deleted"
             }
             Self::Superseded => "the node was told other names",
+            Self::Usurped => "nobody was told these names, and another node uses the volume",
             Self::Stray => "the names are half written and nobody was told them",
             Self::OneName => "this RDS cannot change both names, so a late command could undo it",
             Self::SentBefore => {
@@ -258,7 +293,11 @@ impl Reason {
     /// something that is still under way.
     pub const fn is_plain(self) -> bool {
         match self {
-            Self::InTheWay | Self::OutOfService | Self::Stray | Self::Superseded => true,
+            Self::InTheWay
+            | Self::OutOfService
+            | Self::Usurped
+            | Self::Stray
+            | Self::Superseded => true,
             Self::Orphan
             | Self::NodeGone
             | Self::OneName

@@ -60,6 +60,17 @@ enum State {
     Ended(End),
 }
 
+/// What the Lease says, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Who holds it.
+    pub holder: Option<HolderId>,
+    /// The epoch on record.
+    pub epoch: Epoch,
+    /// When it was seen to change, by our own boot clock.
+    pub at: BootTime,
+}
+
 /// What reading the RDS told.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
@@ -172,6 +183,15 @@ impl Election {
         }
     }
 
+    /// The Lease as it was last seen to change: by us or, while we lead, by our own renewal.
+    pub fn last_change(&self) -> Option<Change> {
+        match &self.state {
+            State::Follower(watching) | State::Candidate { watching, .. } => watching.last_change(),
+            State::Leader(holding) => Some(holding.last_change(&self.me)),
+            State::Leaving { .. } | State::Ended(_) => None,
+        }
+    }
+
     /// When to stop waiting for the answer of a call: leadership ends then, whatever the answer.
     pub fn deadline(&self) -> Option<BootTime> {
         match &self.state {
@@ -262,7 +282,10 @@ impl Election {
     }
 
     fn lose(&mut self, loss: Loss) {
-        if let State::Leader(holding) = &self.state {
+        // What has run out needs no cut, and stays known as such.
+        if let State::Leader(holding) = &self.state
+            && loss != Loss::Expired
+        {
             holding.fence();
         }
         self.state = State::Ended(End::Lost(loss));

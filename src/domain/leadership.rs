@@ -127,6 +127,14 @@ impl Leadership {
         Ok(Permit { epoch: self.epoch })
     }
 
+    /// How long it lasts if nothing renews it; `None` without a deadline.
+    pub fn remaining(&self, now: BootTime) -> Option<Duration> {
+        match &self.bound {
+            Bound::Leased(deadline) => Some(now.until(deadline.end())),
+            Bound::Standalone => None,
+        }
+    }
+
     /// Whether the term still runs: asked again before a success is answered.
     ///
     /// # Errors
@@ -138,6 +146,15 @@ impl Leadership {
                 "leadership ran out before the operation was complete; the next leader will resume it",
             )),
             Bound::Leased(_) | Bound::Standalone => Ok(()),
+        }
+    }
+
+    /// Whether it ended by time alone, so that whoever acted under it may not know yet. A process in
+    /// which that has happened never leads again.
+    pub fn ran_out(&self, now: BootTime) -> bool {
+        match &self.bound {
+            Bound::Leased(deadline) => !deadline.is_cut() && deadline.passed(now),
+            Bound::Standalone => false,
         }
     }
 }
@@ -156,6 +173,14 @@ impl Deadline {
     /// Ends it now: no permit is handed out any more, whatever the clock says.
     pub(super) fn cut(&self) {
         self.0.store(0, Ordering::SeqCst);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
+    }
+
+    fn end(&self) -> BootTime {
+        BootTime(Duration::from_nanos(self.0.load(Ordering::SeqCst)))
     }
 
     fn passed(&self, now: BootTime) -> bool {
@@ -186,7 +211,9 @@ mod tests {
         assert!(holds(second(5)) && !holds(second(6)) && !holds(second(7)));
         deadline.extend(second(8));
         assert!(holds(second(7)) && !holds(second(8)), "renewed");
+        assert!(!leadership.ran_out(second(7)) && leadership.ran_out(second(8)));
         deadline.cut();
+        assert!(!leadership.ran_out(second(8)), "its holder knows");
         assert!(!holds(second(0)), "released");
         let error = leadership.permit(second(0)).unwrap_err();
         assert_eq!(error.kind(), Kind::NotLeader);

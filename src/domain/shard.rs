@@ -86,13 +86,14 @@ impl Shard {
     /// The shard of a volume. `csi-` ids are hashes, and of a legacy id the uuid is random: their
     /// first digits are spread evenly.
     pub fn of(id: &VolumeId, count: ShardCount) -> Self {
+        // Every id is a prefix, a hyphen and then a hex digit.
         let digit = id
             .as_str()
             .split_once('-')
             .and_then(|(_, digits)| digits.chars().next())
             .and_then(|first| first.to_digit(u32::from(MOST)))
             .and_then(|digit| u8::try_from(digit).ok())
-            .expect("every volume id is a prefix, a hyphen and hex digits");
+            .unwrap_or_default();
         Self {
             index: digit % count.0,
             step: count.0,

@@ -98,6 +98,11 @@ impl KubeCluster {
         self.core.mirror.changes()
     }
 
+    /// The volume that was made for a PersistentVolumeClaim, as last watched.
+    pub fn volume_of(&self, namespace: &str, name: &str) -> Option<VolumeId> {
+        self.core.mirror.volume_of(namespace, name)
+    }
+
     /// The machine behind a node id, as last watched: where to look, never what to do. `None` while
     /// nothing has been watched yet, or for an id that no node is known to have.
     pub fn watched_presence(&self, node: &NodeId) -> Option<Presence> {

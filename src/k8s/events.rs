@@ -40,7 +40,9 @@ const TRACE_ID: &str = "rds.csi.srvlab.io/trace-id";
 /// Different events of one severity that may wait. At ten a second the last of them is posted after
 /// 51 s, when whoever looks for it has looked; at about 1 KiB each, both severities take 1 MiB.
 const ROOM: usize = 512;
-/// Ten requests a second: half of what kube-controller-manager allows itself for everything it does.
+/// Ten events a second: half of what kube-controller-manager allows itself for everything it does
+/// (`--kube-api-qps`). Each is one request, and now and then one more: to look for the uid of the
+/// Lease, or to write anew what somebody has deleted.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Requests at once after a quiet time: a node with 50 volumes that is drained is told at once.
 const BURST: u32 = 50;

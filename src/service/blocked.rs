@@ -18,11 +18,6 @@ impl Blocked {
         *self.lock() = found;
     }
 
-    /// Blocks one more.
-    pub(super) fn block(&self, id: &VolumeId, why: String) {
-        self.lock().insert(id.clone(), why);
-    }
-
     /// It is settled.
     pub(super) fn clear(&self, id: &VolumeId) {
         self.lock().remove(id);

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::election::{
-    Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Predecessor, Standing,
-    Tenure, Timing, Version,
+    Change, Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Predecessor,
+    Standing, Tenure, Timing, Version,
 };
 use crate::domain::error::{Error, Kind};
 use crate::domain::leadership::{BootTime, Epoch};
@@ -41,6 +41,7 @@ pub struct Candidate {
     recorded: Option<Tenure>,
     reports: mpsc::Receiver<Report>,
     standing: watch::Sender<Standing>,
+    change: watch::Sender<Option<Change>>,
 }
 
 /// How the rest of the process tells the election about the RDS. Clones tell the same election.
@@ -85,6 +86,7 @@ impl Candidate {
             recorded: None,
             reports,
             standing,
+            change: watch::Sender::new(None),
         };
         (candidate, Reports(report), published)
     }
@@ -100,6 +102,11 @@ impl Candidate {
         self.election = self.election.with_predecessor(predecessor);
         self.legacy = Some(legacy);
         self
+    }
+
+    /// Where it tells what the Lease says, for people.
+    pub fn lease(&self) -> watch::Receiver<Option<Change>> {
+        self.change.subscribe()
     }
 
     /// Stands for election until `stop`, then gives the Lease up. Cancel `stop` when no operation is
@@ -245,6 +252,12 @@ impl Candidate {
     }
 
     fn publish(&self) {
+        let change = self.election.last_change();
+        self.change.send_if_modified(|last| {
+            let changed = *last != change;
+            *last = change;
+            changed
+        });
         let now = self.election.standing();
         self.standing.send_if_modified(|standing| {
             let changed = !standing.is(&now);

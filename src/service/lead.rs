@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::domain::election::{HolderId, Standing};
@@ -32,6 +32,14 @@ const LOOK: Duration = Duration::from_secs(3);
 /// A leader that has not reached its RDS for so long asks another replica to try. A switch that
 /// restarts its port takes less.
 const OUT_OF_REACH: Duration = Duration::from_secs(10);
+/// Between two looks of whoever might lead again, or in another's place.
+const SEARCH: Duration = Duration::from_secs(1);
+/// An RDS that is well answers a line in half a second; four times that is for a busy one.
+const PROMPT: Duration = Duration::from_secs(2);
+/// A follower whose RDS does not answer promptly either knows that more than the leader has lost it.
+/// When it comes back, the leader goes first: its connections try again after 10 s at the latest, and
+/// 2 s are for connecting and reading.
+const COURTESY: Duration = Duration::from_secs(12);
 
 /// What a replica keeps over its changes of standing.
 struct Replica<'a> {
@@ -94,9 +102,11 @@ impl Replica<'_> {
     /// Does what this standing asks for, for as long as it lasts. Dropped at any await when it ends.
     async fn act(&mut self, standing: &Standing) {
         match standing {
-            Standing::Following { offered: true, .. } | Standing::Offering => {
-                self.look_for_the_rds().await;
+            Standing::Following { offered: true, .. } => {
+                let courtesy = self.courtesy().await;
+                self.look_for_the_rds(courtesy).await;
             }
+            Standing::Offering => self.look_for_the_rds(Duration::ZERO).await,
             Standing::Following { offered: false, .. } | Standing::Ended(_) => {
                 self.reading = None;
                 std::future::pending().await
@@ -106,16 +116,34 @@ impl Replica<'_> {
         }
     }
 
-    /// Tells the election whenever the whole RDS could be read: a follower may then take an offer, and
-    /// who made it takes it back.
-    async fn look_for_the_rds(&mut self) {
+    /// For how long a follower must have reached the RDS before it takes an offer: not at all, if the
+    /// RDS is well and only the leader cannot reach it.
+    async fn courtesy(&self) -> Duration {
+        let asked = self.state.backend.space(&self.state.settings.base);
+        match timeout(PROMPT, asked).await {
+            Ok(Ok(_)) => Duration::ZERO,
+            Ok(Err(_)) | Err(_) => COURTESY,
+        }
+    }
+
+    /// Tells the election whenever the whole RDS could be read, once that has gone well for so long: a
+    /// follower may then take an offer, and who made it takes it back.
+    async fn look_for_the_rds(&mut self, well_for: Duration) {
+        let mut well_since = None;
         loop {
             let sent = self.state.clock.boot();
             match Reading::highest(self.state).await {
-                Ok(highest) => self.reports.rds_read(highest, sent).await,
-                Err(error) => self.complaint.about(&error),
+                Ok(highest) => {
+                    if well_since.get_or_insert(sent).until(sent) >= well_for {
+                        self.reports.rds_read(highest, sent).await;
+                    }
+                }
+                Err(error) => {
+                    well_since = None;
+                    self.complaint.about(&error);
+                }
             }
-            sleep(LOOK).await;
+            sleep(SEARCH).await;
         }
     }
 
@@ -219,6 +247,7 @@ impl Replica<'_> {
         // A device that refuses is a device that answers.
         let out_of_reach =
             error.is_some_and(|error| matches!(error.kind(), Kind::Unavailable | Kind::Timeout));
+        self.state.reach.record(!out_of_reach, now);
         if !out_of_reach {
             return now;
         }

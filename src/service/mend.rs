@@ -9,17 +9,26 @@ use crate::domain::drift::{self, Need, Reason, Sight};
 use crate::domain::error::{Error, Kind};
 use crate::domain::event::What;
 use crate::domain::grant::{Pair, Register};
-use crate::domain::id::NodeId;
+use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::names::{Names, NodeLabel};
+use crate::service::State;
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work};
 
 /// Steps that one repair may take: revoke, re-make, believe, and each once more after a lost reply.
 const MAX_STEPS: usize = 6;
 
+/// What came of a look at one volume, and how it was seen last.
+#[derive(Debug)]
+pub(super) struct Mended {
+    pub(super) outcome: Outcome,
+    /// `None` if there is no such entry.
+    pub(super) view: Option<View>,
+}
+
 /// What came of a look at one volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mended {
+pub(super) enum Outcome {
     /// It was as it should be.
     AsItWas,
     /// Something was repaired.
@@ -43,6 +52,26 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// Who has a claim on a volume now; nobody where there is no Kubernetes.
+    pub(super) async fn about(state: &State, id: &VolumeId) -> Result<Self, Error> {
+        let Some(cluster) = &state.cluster else {
+            return Ok(Self::default());
+        };
+        let claims = cluster.claims_on(id).await?;
+        let mut presence = HashMap::new();
+        for claim in &claims {
+            if !presence.contains_key(&claim.node) {
+                let there = cluster.presence(&claim.node).await?;
+                presence.insert(claim.node.clone(), there);
+            }
+        }
+        Ok(Self {
+            claims,
+            presence,
+            ..Self::default()
+        })
+    }
+
     /// The machine behind a node id.
     pub(super) fn presence(&self, node: &NodeId) -> Presence {
         let known = self.presence.get(node).copied();
@@ -63,23 +92,9 @@ impl Work {
     /// # Errors
     /// Those of the Kubernetes API: whoever cannot know does nothing.
     pub(super) async fn proof(&self) -> Result<Proof, Error> {
-        let Some(cluster) = &self.state.cluster else {
-            return Ok(Proof::default());
-        };
-        let claims = cluster.claims_on(&self.id).await?;
-        let mut presence = HashMap::new();
-        for claim in &claims {
-            if !presence.contains_key(&claim.node) {
-                let there = cluster.presence(&claim.node).await?;
-                presence.insert(claim.node.clone(), there);
-            }
-        }
+        let proof = Proof::about(&self.state, &self.id).await?;
         self.term.check()?;
-        Ok(Proof {
-            claims,
-            presence,
-            ..Proof::default()
-        })
+        Ok(proof)
     }
 
     /// Does what the volume needs until it needs nothing more.
@@ -87,7 +102,8 @@ impl Work {
     /// # Errors
     /// If it cannot be brought in line; the volume must not be served then.
     pub(super) async fn mend(&self, proof: &Proof) -> Result<Mended, Error> {
-        let mut mended = Mended::AsItWas;
+        let mut outcome = Outcome::AsItWas;
+        let mended = |outcome, view| Ok(Mended { outcome, view });
         let mut view: Option<View> = None;
         let mut proof = proof.clone();
         for _ in 0..MAX_STEPS {
@@ -95,21 +111,21 @@ impl Work {
                 Some(view) => view,
                 None => match self.read_ours().await? {
                     Some(view) => view,
-                    None => return Ok(mended),
+                    None => return mended(outcome, None),
                 },
             };
             let need = self.need(&seen.register, &proof);
             let after = match need {
-                Need::Nothing => return Ok(mended),
+                Need::Nothing => return mended(outcome, Some(seen)),
                 Need::Believe(pair) => {
                     self.believe(pair)?;
-                    return Ok(mended);
+                    return mended(outcome, Some(seen));
                 }
                 Need::Freeze(nodes) => return Err(self.frozen(&nodes)),
                 Need::Lost(claim, reason) => {
                     self.give_up(&mut proof, &claim, reason).await?;
                     if let Register::Free(_) = seen.register {
-                        return Ok(Mended::Lost);
+                        return mended(Outcome::Lost, Some(seen));
                     }
                     view = Some(seen);
                     continue;
@@ -124,20 +140,20 @@ impl Work {
                 }
                 Need::Remake(claim, names) => {
                     let Register::Free(free) = &seen.register else {
-                        return Ok(mended);
+                        return mended(outcome, Some(seen));
                     };
                     let sent = self.bring_back(&mut proof, &claim, names, free).await?;
                     let Some(after) = sent else {
                         self.tell_lost(&claim, Reason::SentBefore);
-                        return Ok(Mended::Lost);
+                        return mended(Outcome::Lost, Some(seen));
                     };
                     after
                 }
             };
-            mended = Mended::Repaired;
+            outcome = Outcome::Repaired;
             match after {
                 After::View(after) => view = Some(*after),
-                After::Gone => return Ok(mended),
+                After::Gone => return mended(outcome, None),
                 After::Unknown(error) => {
                     warn!(volume.id = %self.id, ?error, "reading again after a lost reply");
                 }
@@ -229,7 +245,7 @@ impl Work {
     }
 
     /// Revokes what nobody has a right to, and tells people once it reads back so.
-    async fn take_away(
+    pub(super) async fn take_away(
         &self,
         register: &Register,
         names: &Names,

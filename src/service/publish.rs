@@ -12,6 +12,7 @@ use crate::domain::leadership::BootTime;
 use crate::domain::names::{Names, NodeLabel};
 use crate::domain::publish::{self, Publish};
 use crate::service::ledger::Told;
+use crate::service::publish::contend::Consulted;
 use crate::service::registers::{After, View, Work, not_found};
 use crate::service::shards::Lane;
 use crate::service::{State, Volumes};
@@ -107,10 +108,13 @@ struct Publishing {
 
 impl Publishing {
     async fn run(&self) -> Result<PublishContext, Error> {
+        self.unblock().await?;
         let mut view: Option<View> = None;
         let mut lost = None;
-        // Claims are asked once: they cost a LIST, and what they say is done at once.
-        let mut may_consult = self.work.state.cluster.is_some();
+        // Names about which the claims were asked: what they say is done at once, and they are asked
+        // again about others only.
+        let mut settled: Option<Names> = None;
+        let has_claims = self.work.state.cluster.is_some();
         for _ in 0..MAX_STEPS {
             let (register, fresh) = match (&view, self.work.expectation()) {
                 (Some(view), _) => (view.register.clone(), true),
@@ -124,9 +128,16 @@ impl Publishing {
             };
             let told = fresh && self.work.is_told(&self.work.memory(), &register);
             let decided = self.decide(&register, told);
-            if may_consult && self.needs_claims(&decided, &register, told) {
-                may_consult = false;
-                view = self.consult(&decided).await?;
+            let is_settled = settled.as_ref() == Some(register.names());
+            if has_claims && !is_settled && self.needs_claims(&decided, &register, told) {
+                match self.consult(&decided).await? {
+                    Consulted::Seen(seen) => {
+                        settled = Some(seen.register.names().clone());
+                        view = Some(*seen);
+                    }
+                    Consulted::AsDecided => settled = Some(register.names().clone()),
+                    Consulted::Unknown => view = None,
+                }
                 continue;
             }
             let after = match decided {
@@ -308,7 +319,7 @@ pub(super) fn gave_up(operation: &str, id: &VolumeId, lost: Option<Error>) -> Er
 }
 
 /// What an operator should know about names that are not ours.
-pub(super) fn explain(why: Foreign) -> &'static str {
+pub fn explain(why: Foreign) -> &'static str {
     match why {
         Foreign::OtherCluster => {
             "its names on the RDS belong to another cluster; check --cluster-id, or detach it there"

@@ -78,6 +78,7 @@ impl Reading {
         let mut show = |entry: Entry| reader.take(&entry);
         state.backend.list(&mut show).await?;
         let reading = reader.reading;
+        state.reach.record(true, state.clock.boot());
         state.ledger.retain(|id| reading.volumes.contains(id));
         Ok(reading)
     }
@@ -97,6 +98,7 @@ impl Reading {
             highest = highest.max(scheme.epoch_in(&entry.id, &entry.names));
         };
         state.backend.list(&mut show).await?;
+        state.reach.record(true, state.clock.boot());
         Ok(highest)
     }
 }

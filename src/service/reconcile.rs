@@ -23,7 +23,7 @@ use crate::domain::shard::Shard;
 use crate::domain::volume::Entry;
 use crate::service::State;
 use crate::service::drift::{Finding, Orphan};
-use crate::service::mend::Mended;
+use crate::service::mend::Outcome;
 use crate::service::registers::Work;
 use crate::service::shards::Lane;
 use crate::service::term::Term;
@@ -254,7 +254,7 @@ impl Patrol {
             Ok(mended) => {
                 self.state.blocked.clear(&id);
                 if let Some(suspect) = self.suspects.get_mut(&id) {
-                    suspect.given_up = mended == Mended::Lost;
+                    suspect.given_up = mended.outcome == Outcome::Lost;
                 }
             }
             Err(error) => {

@@ -25,7 +25,7 @@ use crate::service::shards::worker::{Standing, Work, Worker};
 /// Jobs that run at once, over all shards: 16 in each of 16. A job has at most one line on its way,
 /// so together they just fill the 256 places in which lines wait for the four SSH sessions. It is not
 /// fewer, for a job may do nothing but wait a second until a revoke has settled: of 64 callers at
-/// once, 17 or more meet in one shard less than once in a million tries.
+/// once, 17 or more meet in a shard about five times in a million.
 const MAX_RUNNING: usize = 256;
 
 /// Jobs that wait, over all shards: 256 in each of 16. Three sidecars have at most 128 calls each
@@ -75,7 +75,7 @@ enum Mode {
 
 /// A caller who waits. If it goes away, the shard is told to forget its job.
 struct Waiting<'a, T> {
-    answer: oneshot::Receiver<Result<T, Error>>,
+    outcome: oneshot::Receiver<Result<T, Error>>,
     gone: Option<&'a Notify>,
 }
 
@@ -119,10 +119,10 @@ impl Shards {
         W: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let attempt = format!("{operation} of {id}");
-        let (desk, answer) = self
+        let waiting = self
             .ask(id, lane, operation, work)
             .map_err(|refusal| refusal.while_doing(&attempt))?;
-        let outcome = Waiting::new(answer, &desk.gone).await_answer().await;
+        let outcome = waiting.answer().await;
         let cut = self.mode.borrow().cut_error();
         match (outcome, cut) {
             (Some(outcome), None) => outcome,
@@ -140,7 +140,7 @@ impl Shards {
         lane: Lane,
         operation: &'static str,
         work: W,
-    ) -> Result<(&Desk, oneshot::Receiver<Result<T, Error>>), Error>
+    ) -> Result<Waiting<'_, T>, Error>
     where
         T: Send + 'static,
         W: Future<Output = Result<T, Error>> + Send + 'static,
@@ -167,7 +167,10 @@ impl Shards {
         desk.intake
             .try_send(request)
             .map_err(|_| Error::bug(format!("the task of shard {shard} has ended")))?;
-        Ok((desk, answered))
+        Ok(Waiting {
+            outcome: answered,
+            gone: Some(&desk.gone),
+        })
     }
 
     /// Ends everything: callers of jobs that wait or run are answered with this reason, as are all
@@ -295,17 +298,10 @@ impl Mode {
 
 // === impl Waiting ===
 
-impl<'a, T> Waiting<'a, T> {
-    fn new(answer: oneshot::Receiver<Result<T, Error>>, gone: &'a Notify) -> Self {
-        Self {
-            answer,
-            gone: Some(gone),
-        }
-    }
-
+impl<T> Waiting<'_, T> {
     /// The outcome, or none if the job ended without one.
-    async fn await_answer(mut self) -> Option<Result<T, Error>> {
-        let outcome = (&mut self.answer).await.ok();
+    async fn answer(mut self) -> Option<Result<T, Error>> {
+        let outcome = (&mut self.outcome).await.ok();
         self.gone = None;
         outcome
     }
@@ -314,7 +310,7 @@ impl<'a, T> Waiting<'a, T> {
 impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         if let Some(gone) = self.gone {
-            self.answer.close();
+            self.outcome.close();
             gone.notify_one();
         }
     }

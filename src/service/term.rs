@@ -1,6 +1,7 @@
 //! The term in force: who may act, how names are written, since when.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::domain::error::{Error, Kind};
 use crate::domain::grant::Scheme;
@@ -23,6 +24,8 @@ pub(super) struct Term {
 #[derive(Debug)]
 pub(super) struct Terms {
     current: Mutex<Result<Arc<Term>, NoTerm>>,
+    /// Under what calls were last served, also when that is over.
+    last: Mutex<Option<Arc<Leadership>>>,
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
 }
@@ -46,6 +49,7 @@ impl Terms {
     pub(super) fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
         Self {
             current: Mutex::new(Err(NoTerm::Unread(None))),
+            last: Mutex::default(),
             backend,
             clock,
         }
@@ -91,8 +95,18 @@ impl Terms {
     pub(super) fn begin(&self, term: Arc<Term>) {
         let mut current = self.lock();
         if !matches!(*current, Err(NoTerm::Stopping)) {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Arc::clone(&term.leadership));
             *current = Ok(term);
         }
+    }
+
+    /// Whether calls were served under a leadership that then ran out: an answer that is still on its
+    /// way out of this process may be a success that it must not tell any more.
+    pub(super) fn ran_out(&self) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref()
+            .is_some_and(|last| last.ran_out(self.clock.boot()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Result<Arc<Term>, NoTerm>> {
@@ -121,6 +135,11 @@ impl Term {
             return Err(NoTerm::Unread(None).error());
         }
         self.leadership.check(self.clock.boot())
+    }
+
+    /// How long it lasts if nothing renews it; `None` without a deadline.
+    pub(super) fn remaining(&self) -> Option<Duration> {
+        self.leadership.remaining(self.clock.boot())
     }
 
     /// The epoch, for names.

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 pub use self::calls::CallError;
 pub use self::handler::Failure;
-pub use self::journal::{Counts, Entry, Journal, What};
+pub use self::journal::{Call, Counts, Entry, Journal, What};
 
 /// How fast it is. The default is what the real one is shipped with.
 #[derive(Clone, Copy, Debug)]

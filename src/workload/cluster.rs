@@ -1,7 +1,6 @@
 //! A whole cluster on one machine: a simulated RDS and the Kubernetes API in this process, replicas
 //! of the controller as processes of their own, each with its sidecar.
 
-mod folder;
 mod replica;
 
 use std::io;
@@ -12,11 +11,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Client, ResourceExt as _};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use self::folder::Folder;
 pub use self::replica::{Blow, Replica};
 use super::attacher::{Journal, Pace};
+use super::folder::Folder;
 use super::placement::{Placement, PlacementError};
 use super::provisioner::Provisioner;
 use crate::sim::handle::{Sim, SimConfig, StartError};
@@ -33,6 +32,8 @@ pub const LEASE: &str = "rds-csi-controller";
 const EPOCH: &str = "rds.csi.srvlab.io/epoch";
 /// The user of the controllers on the simulated RDS.
 const USER: &str = "csi";
+/// Between two looks whether somebody serves.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// It has nothing to wait for: connections are cut, and there is no state file.
 const SIM_STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -47,6 +48,8 @@ pub struct Options {
     pub lease: Option<LeaseTimes>,
     /// How long a node must be out before another one is let in.
     pub revoke_settle: Duration,
+    /// Whether every replica has a sidecar. Without one, whoever wants calls to be made makes them.
+    pub sidecars: bool,
     /// The pace of the sidecars.
     pub pace: Pace,
     /// The mount point of a local filesystem for the lock files of pods, such as `/dev/shm`. Without
@@ -147,6 +150,7 @@ impl Options {
             replicas: 3,
             lease: Some(LeaseTimes::default()),
             revoke_settle: Duration::from_secs(1),
+            sidecars: true,
             pace: Pace::quick(),
             locks: None,
             arguments: Vec::new(),
@@ -274,6 +278,19 @@ impl Cluster {
             }
         }
         None
+    }
+
+    /// Waits for a replica that serves; returns its pod.
+    pub async fn serving(&self, limit: Duration) -> Option<String> {
+        let look = async {
+            loop {
+                if let Some(pod) = self.ready().await {
+                    return pod;
+                }
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        timeout(limit, look).await.ok()
     }
 
     /// Starts the process again in every pod where it has ended, as kubelet does; tells how each

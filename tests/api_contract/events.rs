@@ -5,9 +5,23 @@ use k8s_openapi::api::events::v1::Event as NewerEvent;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::fixture::{NAMESPACE, cluster, fresh, merge, namespaced, object};
+use super::fixture::{NAMESPACE, cluster, fresh, merge, namespaced, object, refusal, refused};
+
+/// An event in the newer form, with the parts that `change` replaces.
+fn repaired(name: &str, change: &Value) -> NewerEvent {
+    let mut event = json!({
+        "metadata": {"name": name}, "eventTime": "2026-01-02T03:04:05.000001Z",
+        "type": "Normal", "reason": "GrantRepaired", "action": "Repair", "note": "made again",
+        "reportingController": "rds.csi.srvlab.io", "reportingInstance": "controller-0",
+        "regarding": {"kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": "data"},
+    });
+    for (field, value) in change.as_object().unwrap() {
+        event[field] = value.clone();
+    }
+    object(event)
+}
 
 #[tokio::test]
 async fn an_event_written_in_one_form_is_read_and_changed_in_the_other() {
@@ -15,12 +29,7 @@ async fn an_event_written_in_one_form_is_read_and_changed_in_the_other() {
     let newer: Api<NewerEvent> = namespaced(&cluster.client);
     let older: Api<OlderEvent> = namespaced(&cluster.client);
     let name = fresh("event");
-    let event: NewerEvent = object(json!({
-        "metadata": {"name": name}, "eventTime": "2026-01-02T03:04:05.000001Z",
-        "type": "Normal", "reason": "GrantRepaired", "action": "Repair", "note": "made again",
-        "reportingController": "rds.csi.srvlab.io", "reportingInstance": "controller-0",
-        "regarding": {"kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": "data"},
-    }));
+    let event = repaired(&name, &json!({}));
     let made = newer.create(&PostParams::default(), &event).await.unwrap();
     let read = older.get(&name).await.unwrap();
     assert_eq!(read.message.as_deref(), Some("made again"));
@@ -73,4 +82,53 @@ async fn the_recorder_of_the_client_library_counts_what_repeats() {
     let series = ours.next().unwrap().series.unwrap();
     assert!(series.count >= 2, "{series:?}");
     assert!(ours.next().is_none());
+}
+
+#[tokio::test]
+async fn an_event_lacks_nothing_and_says_later_what_it_said_first() {
+    let cluster = cluster().await;
+    let events: Api<NewerEvent> = namespaced(&cluster.client);
+    let series = |count: i32| json!({"series": {"count": count, "lastObservedTime": "2026-01-02T03:05:00.000000Z"}});
+    let bad = [
+        json!({"eventTime": null}),
+        json!({"type": "Remarkable"}),
+        json!({"reason": ""}),
+        json!({"action": null}),
+        json!({"action": "a".repeat(129)}),
+        json!({"note": "n".repeat(1025)}),
+        json!({"reportingController": ""}),
+        json!({"reportingInstance": "i".repeat(129)}),
+        json!({"regarding": {"kind": "Node", "name": "node-1"}}),
+        json!({"deprecatedCount": 1}),
+        series(1),
+    ];
+    for change in bad {
+        let event = repaired(&fresh("event"), &change);
+        let result = events.create(&PostParams::default(), &event).await;
+        assert_eq!(refusal(result), refused(422, "Invalid"), "{change}");
+    }
+
+    let name = fresh("event");
+    let event = repaired(&name, &series(2));
+    events.create(&PostParams::default(), &event).await.unwrap();
+    let fixed = [
+        json!({"note": "made again, twice"}),
+        json!({"type": "Warning"}),
+        json!({"reason": "GrantLost"}),
+        json!({"reportingInstance": "controller-1"}),
+        json!({"eventTime": "2026-01-02T03:04:06.000001Z"}),
+        series(1),
+    ];
+    for change in fixed {
+        let result = merge(&events, &name, change.clone()).await;
+        assert_eq!(refusal(result), refused(422, "Invalid"), "{change}");
+    }
+    let mut counted = series(7);
+    counted["metadata"] = json!({"annotations": {"example.io/last": "today"}});
+    let event = merge(&events, &name, counted).await.unwrap();
+    assert_eq!(event.series.unwrap().count, 7);
+    assert_eq!(
+        event.metadata.annotations.unwrap()["example.io/last"],
+        "today"
+    );
 }

@@ -111,7 +111,13 @@ fn row(name: &str, summary: Summary, spent: &Spent, count: u32) -> Vec<String> {
 
 /// p50, p90, p99 and max, in milliseconds.
 pub(crate) fn latencies(summary: &Summary) -> [String; 4] {
-    let Summary { p50, p90, p99, max } = *summary;
+    let Summary {
+        min: _,
+        p50,
+        p90,
+        p99,
+        max,
+    } = *summary;
     [p50, p90, p99, max].map(|took| format!("{:.2}", ms(took)))
 }
 

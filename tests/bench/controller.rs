@@ -89,7 +89,8 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     if report.is_empty() {
         bail!("no section is called that; see --help");
     }
-    report.add(machine::table(report.disturbance()));
+    let noise = ("busy with something else, at most", report.disturbance());
+    report.add(machine::table(noise));
     if quick {
         report.drop_aims();
     }

@@ -4,7 +4,8 @@ use std::fs;
 
 use super::report::Table;
 
-pub(crate) fn table(disturbance: f64) -> Table {
+/// With what kept how many processors busy while figures were taken.
+pub(crate) fn table((what, busy): (&str, f64)) -> Table {
     let mut table = Table::new("Taken on", &["what", "value"]);
     let mut row = |what: &str, value: String| table.row(vec![what.to_owned(), value]);
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
@@ -19,8 +20,7 @@ pub(crate) fn table(disturbance: f64) -> Table {
         read("/proc/sys/kernel/osrelease").trim().to_owned(),
     );
     row("rds-csi", env!("CARGO_PKG_VERSION").to_owned());
-    let noise = format!("{disturbance:.2} processors");
-    row("busy with something else, at most", noise);
+    row(what, format!("{busy:.2} processors"));
     table
 }
 

@@ -19,7 +19,8 @@ pub(crate) struct Memory {
     pub(crate) anonymous: u64,
 }
 
-/// Processor time that all threads of a process have used, those that ended included.
+/// Processor time that all threads of a process have used, those that ended included, and that of its
+/// children that have ended and were waited for.
 pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
     let text = read(pid, "stat")?;
     parse_stat(&text).with_context(|| format!("unexpected /proc/{pid}/stat: {text}"))
@@ -42,14 +43,15 @@ fn read(pid: u32, file: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("read {path}"))
 }
 
-/// Field 14 and 15 of `stat`.
+/// Fields 14 to 17 of `stat`: utime, stime, cutime and cstime.
 pub(crate) fn parse_stat(text: &str) -> Option<Duration> {
-    // The name in parentheses may hold blanks and parentheses itself. After it comes field 3;
-    // utime and stime are fields 14 and 15.
+    // The name in parentheses may hold blanks and parentheses itself. After it comes field 3.
     let (_, fields) = text.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    Some(span(ticks()? + ticks()?))
+    let ticks = fields.split_whitespace().skip(11).take(4);
+    let ticks: Vec<u64> = ticks
+        .map(|field| field.parse().ok())
+        .collect::<Option<_>>()?;
+    (ticks.len() == 4).then(|| span(ticks.iter().sum()))
 }
 
 /// User, nice and system time in the first line of `/proc/stat`. What comes after them is idling,

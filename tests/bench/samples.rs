@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 /// The durations of calls of one kind.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<Duration>);
 
 /// What is told of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
+    pub(crate) min: Duration,
     pub(crate) p50: Duration,
     pub(crate) p90: Duration,
     pub(crate) p99: Duration,
@@ -28,6 +29,7 @@ impl Samples {
         self.0.sort_unstable();
         let at = |percent| self.0.get(rank(self.0.len(), percent)).copied();
         Summary {
+            min: self.0.first().copied().unwrap_or_default(),
             p50: at(50).unwrap_or_default(),
             p90: at(90).unwrap_or_default(),
             p99: at(99).unwrap_or_default(),

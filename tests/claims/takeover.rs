@@ -47,7 +47,11 @@ fn rows() -> Vec<Row> {
         (scene(Stray, [Attached(A)]), Granted(A), &["GrantRepaired"]),
         // Once only, and only where nobody else can be meant.
         (scene(Free, [Spent(A)]), Free, &["GrantLost"]),
-        (scene(Free, [Attached(A), Wants(B)]), Free, &["GrantLost"]),
+        (
+            scene(Free, [Attached(A), Wants(B)]),
+            Granted(A),
+            &["GrantRepaired"],
+        ),
         (scene(Free, [Attached(A), Leaves(B)]), Free, &[]),
         // Not attached, and free: a Publish will come.
         (scene(Free, [Wants(A)]), Free, &[]),

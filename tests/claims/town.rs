@@ -117,7 +117,7 @@ impl Town {
             "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment",
             "metadata": {
                 "name": Attachment::name_of(id, DRIVER, node),
-                "finalizers": [format!("external-attacher/{DRIVER}")],
+                "finalizers": [format!("external-attacher/{}", DRIVER.replace('.', "-"))],
                 "annotations": {"csi.alpha.kubernetes.io/node-id": node},
             },
             "spec": {

@@ -55,10 +55,10 @@ async fn what_has_the_name_of_a_claim_but_is_for_another_is_none() {
         object["metadata"]["annotations"]["csi.alpha.kubernetes.io/node-id"] = json!("another-id");
     });
     bed.attach_with('a', "two", |object| {
-        object["spec"]["attacher"] = json!("another.driver")
+        object["spec"]["attacher"] = json!("another.driver");
     });
     bed.attach_with('a', "three", |object| {
-        object["spec"]["nodeName"] = json!("elsewhere")
+        object["spec"]["nodeName"] = json!("elsewhere");
     });
     for (id, found) in [
         ("one", false),

@@ -27,7 +27,7 @@ pub(crate) struct Bed {
     pub(crate) api: KubeApi,
     pub(crate) cluster: KubeCluster,
     /// Ends the mirror.
-    _watching: Option<DropGuard>,
+    watching: Option<DropGuard>,
 }
 
 /// The volume whose id is this digit again and again.
@@ -75,15 +75,16 @@ impl Bed {
         Self {
             api,
             cluster,
-            _watching: None,
+            watching: None,
         }
     }
 
     /// The same with the mirror running, once it has seen what there is.
     pub(crate) async fn watching(mut self) -> Self {
+        assert!(self.watching.is_none(), "one mirror is enough");
         let stop = CancellationToken::new();
         tokio::spawn(self.cluster.watch(stop.clone()));
-        self._watching = Some(stop.drop_guard());
+        self.watching = Some(stop.drop_guard());
         self.until(|cluster| cluster.counts().whole).await;
         self
     }
@@ -169,7 +170,7 @@ impl Bed {
             "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment",
             "metadata": {
                 "name": name(digit, node_name),
-                "finalizers": [format!("external-attacher/{DRIVER}")],
+                "finalizers": [format!("external-attacher/{}", DRIVER.replace('.', "-"))],
                 "annotations": {"csi.alpha.kubernetes.io/node-id": node_name},
             },
             "spec": {

@@ -2,6 +2,7 @@
 
 use rds_csi::domain::claim::PvcRef;
 use rds_csi::k8s::cluster::KubeCluster;
+use rds_csi::k8s::events::PvcLookup as _;
 use rds_csi::ports::Cluster;
 use rds_csi::sim::kubernetes::Verb;
 use rds_csi::sim::kubernetes::faults::Fault;
@@ -11,7 +12,10 @@ use super::fixture::{ATTACHMENTS, Bed, name, nodes, unannotated, volume};
 
 fn watched(cluster: &KubeCluster, digit: char) -> Vec<String> {
     let claims = cluster.watched(&volume(digit)).unwrap();
-    nodes(&claims).into_iter().map(str::to_owned).collect()
+    nodes(&claims.claims)
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test]
@@ -86,7 +90,7 @@ async fn what_belongs_to_other_drivers_takes_no_room() {
     let theirs = json!({"csi": {"driver": "another.driver", "volumeHandle": "x"}});
     bed.volume_as('a', "theirs", &theirs);
     bed.attach_with('a', "one", |object| {
-        object["spec"]["attacher"] = json!("another.driver")
+        object["spec"]["attacher"] = json!("another.driver");
     });
     let bed = bed.watching().await;
     let counts = bed.cluster.counts();

@@ -1,7 +1,6 @@
 //! Ten thousand attachments: nothing is lost between pages.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use rds_csi::domain::claim::Attachment;
 use rds_csi::domain::id::{ClusterId, VolumeId};
@@ -50,28 +49,22 @@ async fn populated() -> Bed {
 async fn ten_thousand_attachments_are_all_found_and_all_mirrored() {
     let bed = populated().await;
     let slots: HashSet<VolumeId> = (0..ATTACHED).map(volume).collect();
-    let began = Instant::now();
     let survey = bed.cluster.survey(&slots).await.unwrap();
-    println!("survey: {:?}", began.elapsed());
     assert_eq!(survey.claims.len(), ATTACHED);
     assert_eq!(survey.presence.len(), NODES);
     assert!(survey.unresolved.is_empty() && survey.blocked.is_empty());
     assert_eq!(bed.lists(), PAGES);
 
-    let began = Instant::now();
     let bed = bed.watching().await;
-    println!("mirror: {:?}", began.elapsed());
     let counts = bed.cluster.counts();
     assert_eq!(counts.attachments, ATTACHED);
     assert_eq!(counts.volumes, ATTACHED - LOST);
-    assert_eq!(bed.cluster.watched(&volume(LOST)).unwrap().len(), 1);
+    assert_eq!(bed.cluster.watched(&volume(LOST)).unwrap().claims.len(), 1);
 
-    let began = Instant::now();
     for at in [0, LOST, ATTACHED - 1] {
         let claims = bed.cluster.claims_on(&volume(at)).await.unwrap();
         assert_eq!(nodes(&claims), [format!("node-{}", at % NODES)]);
     }
-    println!("three proofs by LIST: {:?}", began.elapsed());
     let id = node(&format!("node-{}", (ATTACHED - 1) % NODES));
     let claim = bed.cluster.claim(&volume(ATTACHED - 1), &id).await;
     assert!(claim.unwrap().is_some());

@@ -23,7 +23,7 @@ async fn a_survey_shows_every_claim_with_its_node_and_what_the_node_was_told() {
     bed.attach_with('b', "two", deleting);
     bed.attach('c', "three");
     bed.attach_with('d', "one", |object| {
-        object["spec"]["attacher"] = json!("another.driver")
+        object["spec"]["attacher"] = json!("another.driver");
     });
     bed.attach('e', "two");
     bed.attach_with('f', "three", |_| ());

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Event as ServedEvent;
+use rds_csi::domain::claim::PvcRef;
 use rds_csi::domain::event::{Event, What};
 use rds_csi::domain::id::{NodeId, VolumeId};
 use rds_csi::domain::leadership::Epoch;
-use rds_csi::domain::claim::PvcRef;
 use rds_csi::k8s::events::{KubeEvents, Limits, PvcLookup, Settings, Tally};
 use rds_csi::ports::Events;
 use rds_csi::sim::kubernetes::{KubeApi, Options};

@@ -1,10 +1,11 @@
 //! What a controller process does between two replies: the loops of `service/publish.rs` and
 //! `service/rebuild.rs`, with claims as they stand in VolumeAttachments.
 
+use super::ablation::Ablation;
 use super::names::{Name, Node, OnPublish, OnUnpublish, Reading, Register};
 use super::programs::Verb;
-use super::protocol::{Ablation, Protocol};
-use super::state::{Breach, Claim, DEPOSED, Job, Leader, Line, State};
+use super::protocol::Protocol;
+use super::state::{Breach, Claim, Job, Leader, Line, State};
 
 impl Protocol {
     /// A call comes in.
@@ -13,9 +14,11 @@ impl Protocol {
             Job::Publish(node) if state.claims[node] == Claim::Absent => {
                 state.claims[node] = Claim::Asked;
             }
-            // Nothing of the claim protects the node any more, whether it has let go or not.
-            Job::Unpublish(node) => state.claims[node] = Claim::Absent,
-            Job::Publish(_) | Job::Repair(_) | Job::Idle => {}
+            // Whether the node has let go or not: nothing of the claim brings its grant back.
+            Job::Unpublish(node) if state.claims[node] != Claim::Absent => {
+                state.claims[node] = Claim::Deleting;
+            }
+            Job::Publish(_) | Job::Unpublish(_) | Job::Repair(_) | Job::Idle => {}
         }
         state.leaders[who].job = job;
         self.go_on(state, who, None);
@@ -57,16 +60,19 @@ impl Protocol {
         };
         let other = 1 - node;
         let pair = register.host;
-        let counts = told == Some(pair) || state.claims[node] == Claim::Attached(pair);
+        let counts = told == Some(pair) || state.claims[node].told() == Some(pair);
         let counts = view.is_some() && (counts || self.ablated(Ablation::UntoldAsItStands));
+        if view.is_some() && self.is_usurped(state, who, register) {
+            return Self::revoke(state, who, register);
+        }
         match self.decisions.publish(register, node, counts) {
             OnPublish::Grant => match (state.claims[node], state.claims[other]) {
                 // The other node's grant was lost: it comes back before anybody else is let in.
-                (_, Claim::Attached(_)) if !self.ablated(Ablation::ClaimIgnored) => {
+                (_, Claim::Attached { .. }) if !self.ablated(Ablation::ClaimIgnored) => {
                     Self::end(state, who);
                 }
-                (Claim::Attached(own), _) => Self::remake(state, who, register, own),
-                (Claim::Absent | Claim::Asked, _) => {
+                (Claim::Attached { .. }, _) => self.remake(state, who, node, register),
+                (Claim::Absent | Claim::Asked | Claim::Deleting, _) => {
                     let fresh = Name::pair(node, state.fresh_serial());
                     Self::send(state, who, Verb::Publish, register, fresh);
                 }
@@ -94,7 +100,13 @@ impl Protocol {
             state.leaders[who].told = None;
         }
         match self.decisions.unpublish(register, node) {
-            OnUnpublish::Nothing => Self::end(state, who),
+            OnUnpublish::Nothing => {
+                // What external-attacher does once Unpublish has succeeded.
+                if state.claims[node] == Claim::Deleting {
+                    state.claims[node] = Claim::Absent;
+                }
+                Self::end(state, who);
+            }
             OnUnpublish::Revoke => Self::revoke(state, who, register),
         }
     }
@@ -102,7 +114,7 @@ impl Protocol {
     /// Brings back a grant that the RDS lost and a claim still needs.
     fn repair(&self, state: &mut State, who: usize, node: Node, view: Option<Register>) {
         let others = state.claims[1 - node];
-        let Claim::Attached(told) = state.claims[node] else {
+        let Some(told) = state.claims[node].told() else {
             return Self::end(state, who);
         };
         let Some(register) = view else {
@@ -112,7 +124,10 @@ impl Protocol {
             Reading::Granted(holder) | Reading::Prepared(holder) => Some(holder),
             Reading::Free | Reading::Stray => None,
         };
-        let taken = matches!(others, Claim::Attached(_))
+        if self.is_usurped(state, who, register) {
+            return Self::revoke(state, who, register);
+        }
+        let taken = others.told().is_some()
             || held.is_some_and(|holder| holder != node && others != Claim::Absent);
         if taken && !self.ablated(Ablation::ClaimIgnored) {
             return Self::end(state, who);
@@ -122,24 +137,38 @@ impl Protocol {
             Reading::Prepared(_) if register.host == told => {
                 Self::send(state, who, Verb::Reopen, register, told);
             }
-            Reading::Free => Self::remake(state, who, register, told),
+            Reading::Free => self.remake(state, who, node, register),
             Reading::Granted(_) | Reading::Prepared(_) | Reading::Stray => {
                 Self::revoke(state, who, register);
             }
         }
     }
 
+    /// A late line wrote a pair that nobody was told over the grant of a node that was told its own.
+    fn is_usurped(&self, state: &State, who: usize, register: Register) -> bool {
+        let (Reading::Granted(holder) | Reading::Prepared(holder)) = self.decisions.read(register)
+        else {
+            return false;
+        };
+        let told = [state.leaders[who].told, state.claims[holder].told()];
+        !told.contains(&Some(register.host))
+            && state.claims[1 - holder].told().is_some()
+            && !self.ablated(Ablation::UntoldBeatsTold)
+    }
+
     /// Publish answers OK: the node will know the pair, and the attacher writes it down.
     fn answer(state: &mut State, who: usize, node: Node, pair: Name) {
-        if who == DEPOSED {
+        if who != state.latest {
             state.breach = Some(Breach::OkUnderDeadEpoch);
         }
         let known = &mut state.machines[node].known;
         if !known.contains(&pair) {
             known.push(pair);
         }
-        if state.claims[node] != Claim::Absent {
-            state.claims[node] = Claim::Attached(pair);
+        let told_before = state.claims[node].told() == Some(pair);
+        if !told_before && !matches!(state.claims[node], Claim::Absent | Claim::Deleting) {
+            let remade = false;
+            state.claims[node] = Claim::Attached { pair, remade };
         }
         state.leaders[who].told = Some(pair);
         Self::end(state, who);
@@ -159,12 +188,18 @@ impl Protocol {
         Self::send(state, who, Verb::Revoke, held, fresh);
     }
 
-    fn remake(state: &mut State, who: usize, free: Register, told: Name) {
-        if state.left.remakes == 0 {
+    /// Brings back the pair that a claim names, if the record can be made that this was tried.
+    fn remake(&self, state: &mut State, who: usize, node: Node, free: Register) {
+        let Claim::Attached { pair, remade } = state.claims[node] else {
+            return Self::end(state, who);
+        };
+        if state.left.remakes == 0 || (remade && !self.ablated(Ablation::NoRecord)) {
             return Self::end(state, who);
         }
         state.left.remakes -= 1;
-        Self::send(state, who, Verb::Remake, free, told);
+        let remade = !self.ablated(Ablation::NoRecord);
+        state.claims[node] = Claim::Attached { pair, remade };
+        Self::send(state, who, Verb::Remake, free, pair);
     }
 
     fn send(state: &mut State, who: usize, verb: Verb, old: Register, new: Name) {

@@ -247,6 +247,7 @@ impl Real {
                 assert_eq!(of, names, "a decision is about the names that were read");
                 OnUnpublish::Revoke
             }
+            Unpublish::LeaveShare(pair) => panic!("nothing is shared here: {pair:?}"),
             Unpublish::Unprovable(why) => panic!("names of ours were read as {why:?}: {names:?}"),
         };
         Answers {

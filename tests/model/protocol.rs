@@ -4,36 +4,10 @@
 use rds_csi::domain::grant::FencingMode;
 use stateright::{Model, Property};
 
+use super::ablation::Ablation;
 use super::names::{Decisions, NODES, Name, Node, Register};
 use super::programs::{Fields, Programs, Verb};
-use super::state::{Bounds, Breach, Claim, DEPOSED, IN_FORCE, Job, Leader, Line, Queue, State};
-
-/// One rule taken out of the protocol, or one promise taken out of the device or put into it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Ablation {
-    /// No step of a line looks at the names.
-    NoCondition,
-    /// A pair that nobody can say was told is answered as it stands.
-    UntoldAsItStands,
-    /// Publish and re-make open without having cut.
-    NoCutBeforeOpen,
-    /// A re-make writes both names in one step.
-    RemakeInOneStep,
-    /// Every grant of a volume has the same subsystem name.
-    KeptSubsystem,
-    /// A revoke takes the names back and leaves the export on.
-    NoCutInRevoke,
-    /// Nothing ever turns the export off: names go from node to node while exported.
-    NoCut,
-    /// The device does not end sessions when an export goes off.
-    SessionsOutliveExport,
-    /// A process goes on after its term, and answers.
-    NoDeadline,
-    /// Calls are served over a register that the RDS lost, before the claim on it is brought back.
-    ClaimIgnored,
-    /// Nothing comes between a `find` and its `set`.
-    AtomicSet,
-}
+use super::state::{Bounds, Breach, Claim, Job, Leader, Line, PROCESSES, Queue, State};
 
 /// Where a search begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +48,8 @@ pub(crate) enum Action {
     Step(usize),
     Reply(usize),
     LoseReply(usize),
+    /// The line will run a second time, whatever becomes of the first.
+    Copy(usize),
     ChangeLeader,
     Restore,
     ForceDetach(Node),
@@ -118,35 +94,87 @@ impl Protocol {
         self.ablation == Some(ablation)
     }
 
-    fn calls(&self, state: &State, actions: &mut Vec<Action>) {
+    /// Which processes may act: the one that began to lead last, or any that ever led.
+    fn acting(&self, state: &State) -> [bool; PROCESSES] {
+        std::array::from_fn(|who| {
+            who == state.latest || (who < state.latest && self.ablated(Ablation::NoDeadline))
+        })
+    }
+
+    /// Everything but a change of leader.
+    pub(crate) fn offer(
+        &self,
+        state: &State,
+        acting: [bool; PROCESSES],
+        actions: &mut Vec<Action>,
+    ) {
+        self.calls(state, acting, actions);
+        self.lines(state, actions);
+        if state.left.restores > 0 {
+            actions.push(Action::Restore);
+        }
+        for node in NODES {
+            if state.claims[node] != Claim::Absent {
+                actions.push(Action::ForceDetach(node));
+            }
+            if self.may_connect(state, node) {
+                actions.push(Action::Connect(node));
+            }
+        }
+    }
+
+    fn calls(&self, state: &State, acting: [bool; PROCESSES], actions: &mut Vec<Action>) {
         // Until somebody has called, the nodes are each other's mirror image.
         let untouched = self.start == Start::Created && state.left.calls == self.bounds.calls;
-        for who in [IN_FORCE, DEPOSED] {
-            let in_force = who == IN_FORCE || self.ablated(Ablation::NoDeadline);
-            if state.leaders[who].job != Job::Idle || state.left.calls == 0 || !in_force {
+        for who in (0..PROCESSES).filter(|who| acting[*who]) {
+            if state.leaders[who].job != Job::Idle || state.left.calls == 0 {
                 continue;
             }
             for node in NODES.into_iter().take(if untouched { 1 } else { 2 }) {
                 actions.push(Action::Call(who, Job::Publish(node)));
                 actions.push(Action::Call(who, Job::Unpublish(node)));
-                if matches!(state.claims[node], Claim::Attached(_)) {
+                if state.claims[node].told().is_some() {
                     actions.push(Action::Call(who, Job::Repair(node)));
                 }
             }
         }
     }
 
-    fn lines(state: &State, actions: &mut Vec<Action>) {
+    fn lines(&self, state: &State, actions: &mut Vec<Action>) {
         for (index, line) in state.lines.iter().enumerate() {
             if line.back.is_some() {
                 actions.push(Action::Reply(index));
             } else {
                 actions.push(Action::Step(index));
             }
-            if line.by.is_some() && line.verb != Verb::Read && state.left.losses > 0 {
+            let changes = line.by.is_some() && line.verb != Verb::Read;
+            if changes && state.left.losses > 0 {
                 actions.push(Action::LoseReply(index));
             }
+            // A copy may wait for ever, so it is enough to make one while the line is new.
+            let fresh = line.done == 0 && !line.found;
+            if changes && fresh && self.may_run_twice(line.verb) && state.left.copies > 0 {
+                actions.push(Action::Copy(index));
+            }
         }
+    }
+
+    /// Makes states of equal future equal.
+    pub(crate) fn tidy(&self, state: &mut State) {
+        state.sort_lines();
+        if self.naming == Naming::Shortest {
+            state.rename();
+        }
+    }
+
+    /// A line that writes a pair runs at most once, or is in one step what it is.
+    fn may_run_twice(&self, verb: Verb) -> bool {
+        self.ablated(Ablation::AtomicSet)
+            || match verb {
+                Verb::Read | Verb::Revoke | Verb::Reopen => true,
+                Verb::Publish => self.ablated(Ablation::PublishCopied),
+                Verb::Remake => self.ablated(Ablation::RemakeCopied),
+            }
     }
 
     /// One step of a line: the `find` of a conditional step, its `set`, or the read-back.
@@ -203,16 +231,16 @@ impl Protocol {
         });
     }
 
-    fn change_leader(&self, state: &mut State) {
-        let goes_on = self.ablated(Ablation::NoDeadline);
-        self.abandon(state, |line| !goes_on || line.by == Some(DEPOSED));
-        for line in &mut state.lines {
-            line.by = line.by.map(|_| DEPOSED);
-        }
-        if goes_on {
-            state.leaders[DEPOSED] = state.leaders[IN_FORCE];
-        }
-        state.leaders[IN_FORCE] = Leader::FRESH;
+    /// `next` begins to lead.
+    pub(crate) fn lead(state: &mut State, next: usize) {
+        state.latest = next;
+        state.leaders[next] = Leader::FRESH;
+    }
+
+    /// A process does nothing any more; the lines it sent go on.
+    pub(crate) fn stop(&self, state: &mut State, who: usize) {
+        self.abandon(state, |line| line.by == Some(who));
+        state.leaders[who] = Leader::FRESH;
     }
 
     /// The RDS restarts with the configuration of the volume's first day.
@@ -292,21 +320,9 @@ impl Model for Protocol {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.calls(state, actions);
-        Self::lines(state, actions);
+        self.offer(state, self.acting(state), actions);
         if state.left.terms > 0 {
             actions.push(Action::ChangeLeader);
-        }
-        if state.left.restores > 0 {
-            actions.push(Action::Restore);
-        }
-        for node in NODES {
-            if state.claims[node] != Claim::Absent {
-                actions.push(Action::ForceDetach(node));
-            }
-            if self.may_connect(state, node) {
-                actions.push(Action::Connect(node));
-            }
         }
     }
 
@@ -322,6 +338,11 @@ impl Model for Protocol {
                 let line = state.lines.remove(index);
                 self.take_reply(&mut state, line.by?, line, line.back?);
             }
+            Action::Copy(index) => {
+                state.left.copies -= 1;
+                let line = state.lines[index];
+                state.lines.push(Line { by: None, ..line });
+            }
             Action::LoseReply(index) => {
                 state.left.losses -= 1;
                 let line = state.lines[index];
@@ -331,7 +352,12 @@ impl Model for Protocol {
             }
             Action::ChangeLeader => {
                 state.left.terms -= 1;
-                self.change_leader(&mut state);
+                if !self.ablated(Ablation::NoDeadline) {
+                    let former = state.latest;
+                    self.stop(&mut state, former);
+                }
+                let next = state.latest + 1;
+                Self::lead(&mut state, next);
             }
             Action::Restore => {
                 state.left.restores -= 1;
@@ -340,10 +366,7 @@ impl Model for Protocol {
             Action::ForceDetach(node) => state.claims[node] = Claim::Absent,
             Action::Connect(node) => Self::connect(&mut state, node),
         }
-        state.sort_lines();
-        if self.naming == Naming::Shortest {
-            state.rename();
-        }
+        self.tidy(&mut state);
         Some(state)
     }
 

@@ -1,13 +1,24 @@
 //! Runs a search and tells what it found.
 
-use std::fmt;
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use super::names::{NODES, Node};
-use super::protocol::{Action, Naming, Protocol};
-use super::state::{Breach, Job, Line, State};
+use super::state::Breach;
+
+/// A model that can tell what happens in it.
+pub(crate) trait Tale: Model + Clone + Send + Sync + 'static {
+    /// The same, with names that keep their numbers.
+    fn for_people(&self) -> Self;
+    /// What `action` is.
+    fn tell(&self, state: &Self::State, action: Self::Action) -> String;
+    /// What can be seen of a state.
+    fn show(&self, state: &Self::State) -> String;
+    /// What went wrong.
+    fn breach(&self, state: &Self::State) -> Option<Breach>;
+}
 
 /// What a search came to.
 #[derive(Debug)]
@@ -29,9 +40,14 @@ pub(crate) struct Counterexample {
 }
 
 /// Searches breadth first, through at most `most` transitions. One thread, so that what is found first is the shortest.
-pub(crate) fn search(title: &str, protocol: &Protocol, most: usize) -> Outcome {
+pub(crate) fn search<T>(title: &str, model: &T, most: usize) -> Outcome
+where
+    T: Tale,
+    T::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    T::Action: Copy + Debug + PartialEq,
+{
     let began = Instant::now();
-    let checker = protocol
+    let checker = model
         .clone()
         .checker()
         .finish_when(HasDiscoveries::Any)
@@ -40,7 +56,7 @@ pub(crate) fn search(title: &str, protocol: &Protocol, most: usize) -> Outcome {
         .join();
     let counterexample = checker
         .discovery("safe")
-        .map(|path| retell(protocol, path.into_actions()));
+        .map(|path| retell(model, &path.into_actions()));
     let outcome = Outcome {
         states: checker.unique_state_count(),
         exhausted: counterexample.is_none() && checker.state_count() < most,
@@ -75,73 +91,23 @@ impl Outcome {
     }
 }
 
-/// Walks the way again with names that keep their numbers.
-fn retell(protocol: &Protocol, actions: Vec<Action>) -> Counterexample {
-    let mut protocol = protocol.clone();
-    protocol.naming = Naming::Lasting;
-    let mut state = protocol.init_states().remove(0);
+/// Walks the way again, for people.
+fn retell<T>(model: &T, actions: &[T::Action]) -> Counterexample
+where
+    T: Tale,
+    T::Action: Copy,
+{
+    let model = model.for_people();
+    let mut state = model.init_states().remove(0);
     let mut steps = Vec::new();
-    for action in actions {
-        let what = told(&protocol, &state, action);
-        let next = protocol.next_state(&state, action);
+    for action in actions.iter().copied() {
+        let what = model.tell(&state, action);
+        let next = model.next_state(&state, action);
         state = next.expect("the search went this way");
-        let sessions: String = NODES
-            .into_iter()
-            .filter(|node| state.machines[*node].session)
-            .map(letter)
-            .collect();
-        steps.push(format!("{what:<75} {} {sessions}", state.register));
+        steps.push(format!("{what:<75} {}", model.show(&state)));
     }
     Counterexample {
-        breach: state.breach.expect("the search ended at a breach"),
+        breach: model.breach(&state).expect("the search ended at a breach"),
         steps,
-    }
-}
-
-fn told(protocol: &Protocol, state: &State, action: Action) -> String {
-    let line = |index: usize| state.lines[index];
-    match action {
-        Action::Call(who, job) => {
-            let who = ["leader", "deposed leader"][who];
-            match job {
-                Job::Publish(node) => format!("{who}: Publish to {}", letter(node)),
-                Job::Unpublish(node) => format!("{who}: Unpublish from {}", letter(node)),
-                Job::Repair(node) => format!("{who}: repair of {}'s grant", letter(node)),
-                Job::Idle => format!("{who}: nothing"),
-            }
-        }
-        Action::Step(index) => {
-            let all = protocol.programs.steps(line(index).verb).len();
-            let at = usize::from(line(index).done) + 1;
-            let what = match line(index).found {
-                true => "set",
-                false if at > all => "read-back",
-                false => "find",
-            };
-            format!("{}: step {at}, {what}", line(index))
-        }
-        Action::Reply(index) => format!("{}: its reply arrives", line(index)),
-        Action::LoseReply(index) => format!("{}: nobody waits for it any more", line(index)),
-        Action::ChangeLeader => "another process leads".to_owned(),
-        Action::Restore => "the RDS restarts with the volume's first configuration".to_owned(),
-        Action::ForceDetach(node) => {
-            format!("{}'s VolumeAttachment is deleted by force", letter(node))
-        }
-        Action::Connect(node) => format!("{} connects by itself", letter(node)),
-    }
-}
-
-fn letter(node: Node) -> &'static str {
-    ["A", "B"][node]
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.by.is_none() {
-            f.write_str("late ")?;
-        }
-        let verb = format!("{:?}", self.verb).to_lowercase();
-        let (subsystem, host) = self.old;
-        write!(f, "{verb}({subsystem}, {host} -> {})", self.new)
     }
 }

@@ -1,14 +1,10 @@
 //! One moment of the protocol: the register, the lines under way, who leads, what each node knows.
 
-use std::hash::{Hash, Hasher};
-
 use super::names::{Name, Node, Register, SERIALS};
 use super::programs::{Role, Verb};
 
-/// Index of the process that holds the term in force.
-pub(crate) const IN_FORCE: usize = 0;
-/// Index of a process whose term is over and that goes on all the same.
-pub(crate) const DEPOSED: usize = 1;
+/// Controller processes.
+pub(crate) const PROCESSES: usize = 3;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct State {
@@ -18,7 +14,9 @@ pub(crate) struct State {
     pub(crate) machines: [Machine; 2],
     /// The VolumeAttachment of each node.
     pub(crate) claims: [Claim; 2],
-    pub(crate) leaders: [Leader; 2],
+    pub(crate) leaders: [Leader; PROCESSES],
+    /// The process that began to lead last.
+    pub(crate) latest: usize,
     pub(crate) left: Bounds,
     pub(crate) breach: Option<Breach>,
 }
@@ -36,6 +34,8 @@ pub(crate) struct Bounds {
     pub(crate) restores: u8,
     /// Re-make lines sent.
     pub(crate) remakes: u8,
+    /// Lines that run a second time.
+    pub(crate) copies: u8,
 }
 
 /// What must never happen.
@@ -44,6 +44,7 @@ pub(crate) enum Breach {
     TwoWriters,
     ReplayedWrite,
     OkUnderDeadEpoch,
+    TwoLeaders,
 }
 
 /// One line sent to the RDS.
@@ -88,8 +89,15 @@ pub(crate) enum Claim {
     Absent,
     /// Not attached yet.
     Asked,
-    /// Attached; the pair stands in status.attachmentMetadata.
-    Attached(Name),
+    /// Attached.
+    Attached {
+        /// As it stands in status.attachmentMetadata.
+        pair: Name,
+        /// That a line which brings the pair back was sent once is on record.
+        remade: bool,
+    },
+    /// Being deleted: the node counts as holding until an Unpublish is done.
+    Deleting,
 }
 
 /// What a controller process works on and remembers.
@@ -110,6 +118,20 @@ pub(crate) enum Job {
     Repair(Node),
 }
 
+// === impl Bounds ===
+
+impl Bounds {
+    /// Nothing happens.
+    pub(crate) const NONE: Self = Self {
+        calls: 0,
+        terms: 0,
+        losses: 0,
+        restores: 0,
+        remakes: 0,
+        copies: 0,
+    };
+}
+
 // === impl Leader ===
 
 impl Leader {
@@ -120,6 +142,18 @@ impl Leader {
     };
 }
 
+// === impl Claim ===
+
+impl Claim {
+    /// The pair that the node goes on using, as long as nobody detaches it.
+    pub(crate) fn told(self) -> Option<Name> {
+        match self {
+            Self::Attached { pair, .. } => Some(pair),
+            Self::Absent | Self::Asked | Self::Deleting => None,
+        }
+    }
+}
+
 // === impl State ===
 
 impl State {
@@ -128,7 +162,10 @@ impl State {
     pub(crate) fn grant_lost(bounds: Bounds) -> Self {
         let mut state = Self::first(bounds);
         let pair = Name::pair(0, 1);
-        state.claims[0] = Claim::Attached(pair);
+        state.claims[0] = Claim::Attached {
+            pair,
+            remade: false,
+        };
         state.machines[0].known.push(pair);
         state.machines[0].queues.push(Queue {
             subsystem: pair,
@@ -144,7 +181,8 @@ impl State {
             lines: Vec::new(),
             machines: [Machine::default(), Machine::default()],
             claims: [Claim::Absent; 2],
-            leaders: [Leader::FRESH; 2],
+            leaders: [Leader::FRESH; PROCESSES],
+            latest: 0,
             left: bounds,
             breach: None,
         }
@@ -227,8 +265,8 @@ impl State {
             leader.told.into_iter().for_each(&mut see);
         }
         for claim in self.claims {
-            if let Claim::Attached(name) = claim {
-                see(name);
+            if let Claim::Attached { pair, .. } = claim {
+                see(pair);
             }
         }
     }
@@ -256,8 +294,8 @@ impl State {
             leader.told.as_mut().map(&mut change);
         }
         for claim in &mut self.claims {
-            if let Claim::Attached(name) = claim {
-                change(name);
+            if let Claim::Attached { pair, .. } = claim {
+                change(pair);
             }
         }
         for machine in &mut self.machines {
@@ -284,78 +322,13 @@ impl Line {
     }
 
     /// Where the line stands among others, whatever names it carries.
-    fn order(&self) -> (u8, u8, u8, bool) {
+    pub(super) fn order(&self) -> (u8, u8, u8, bool) {
         let by = self.by.map_or(0, |by| by + 1);
-        (bits(by), self.verb as u8, self.done, self.found)
-    }
-}
-
-fn bits(small: usize) -> u8 {
-    u8::try_from(small).expect("small by construction")
-}
-
-/// Written out by hand as one run of bytes: the search spends most of its time here.
-impl Hash for State {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let mut bytes = Vec::with_capacity(96);
-        pack(self.register, &mut bytes);
-        bytes.push(bits(self.lines.len()));
-        for line in &self.lines {
-            let (by, verb, done, found) = line.order();
-            bytes.extend([by << 4 | verb, done << 1 | u8::from(found)]);
-            bytes.extend([line.old.0.byte(), line.old.1.byte(), line.new.byte()]);
-            pack_option(line.back, &mut bytes);
-        }
-        for machine in &self.machines {
-            let counts = bits(machine.known.len() << 4 | machine.queues.len());
-            bytes.extend([u8::from(machine.session), counts]);
-            bytes.extend(machine.known.iter().map(|name| name.byte()));
-            for queue in &machine.queues {
-                bytes.extend([queue.subsystem.byte(), u8::from(queue.overtaken)]);
-            }
-        }
-        for claim in self.claims {
-            match claim {
-                Claim::Absent => bytes.push(0),
-                Claim::Asked => bytes.push(1),
-                Claim::Attached(name) => bytes.extend([2, name.byte()]),
-            }
-        }
-        for leader in &self.leaders {
-            let (kind, node) = match leader.job {
-                Job::Idle => (0, 0),
-                Job::Publish(node) => (1, node),
-                Job::Unpublish(node) => (2, node),
-                Job::Repair(node) => (3, node),
-            };
-            let told = leader.told.map_or(u8::MAX, Name::byte);
-            bytes.extend([kind << 1 | bits(node), told]);
-            pack_option(leader.seen, &mut bytes);
-        }
-        let Bounds {
-            calls,
-            terms,
-            losses,
-            restores,
-            remakes,
-        } = self.left;
-        let breach = self.breach.map_or(0, |breach| breach as u8 + 1);
-        bytes.extend([calls, terms, losses, restores, remakes, breach]);
-        hasher.write(&bytes);
-    }
-}
-
-fn pack(register: Register, bytes: &mut Vec<u8>) {
-    let exported = u8::from(register.exported);
-    bytes.extend([register.subsystem.byte(), register.host.byte(), exported]);
-}
-
-fn pack_option(register: Option<Register>, bytes: &mut Vec<u8>) {
-    match register {
-        None => bytes.push(0),
-        Some(register) => {
-            bytes.push(1);
-            pack(register, bytes);
-        }
+        (
+            u8::try_from(by).expect("one of few processes"),
+            self.verb as u8,
+            self.done,
+            self.found,
+        )
     }
 }

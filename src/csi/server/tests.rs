@@ -63,7 +63,12 @@ async fn start(routes: Routes) -> Running {
     let endpoint: Endpoint = path.to_str().unwrap().parse().unwrap();
     let listener = bind(&endpoint).await.unwrap();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, routes, stop.clone().cancelled_owned()));
+    let server = tokio::spawn(serve(
+        listener,
+        routes,
+        MayAnswer::when(|| true),
+        stop.clone().cancelled_owned(),
+    ));
     let address = format!("unix://{}", path.display());
     let channel = ClientEndpoint::from_shared(address).unwrap();
     let client = IdentityClient::new(channel.connect().await.unwrap());

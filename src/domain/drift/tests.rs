@@ -176,6 +176,19 @@ fn a_granted_volume_is_taken_only_from_a_node_without_a_right_to_it() {
             None,
             revoke(&a, Reason::InTheWay),
         ),
+        // A late line wrote it over the grant of a node that goes on using its own.
+        (
+            &a,
+            vec![wants("a", None), wants("b", Some(&other))],
+            None,
+            revoke(&a, Reason::Usurped),
+        ),
+        (
+            &a,
+            vec![leaves("a", None), wants("b", Some(&other))],
+            None,
+            revoke(&a, Reason::Usurped),
+        ),
         // The machine is gone.
         (
             &gone,
@@ -244,7 +257,7 @@ fn a_shared_grant_stays_until_its_last_holder_has_left_and_comes_back_for_all() 
         ),
         (
             vec![share(wants("gone", Some(&all))), share(wants("b", None))],
-            Need::Nothing,
+            Need::Believe(all.clone()),
         ),
         (
             vec![share(wants("gone", Some(&all)))],
@@ -299,6 +312,17 @@ fn a_node_that_asks_gets_only_what_its_holder_has_no_right_to() {
         (&gone, vec![leaves("gone", None)], cut(Reason::NodeGone)),
         (&off, vec![leaves("off", None)], cut(Reason::OutOfService)),
         (&off, vec![wants("off", None)], Contention::Held),
+        // The asking node uses the volume; what stands there was written late, and told to nobody.
+        (
+            &a,
+            vec![wants("a", None), wants("b", Some(&pair("b", 2)))],
+            cut(Reason::Usurped),
+        ),
+        (
+            &a,
+            vec![wants("a", Some(&a)), wants("b", Some(&pair("b", 2)))],
+            Contention::Held,
+        ),
     ];
     for (pair, claims, expected) in rows {
         let register = granted(pair);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::election::{
-    Failure, Hold, HolderId, Intent, LeaseView, Predecessor, Standing, Timing,
+    Change, Failure, Hold, HolderId, Intent, LeaseView, Predecessor, Standing, Timing,
 };
 use crate::domain::leadership::{BootTime, Epoch};
 
@@ -53,6 +53,16 @@ impl Watching {
                 .cloned(),
             offered: matches!(hold, Some(Hold::Offered(_))),
         }
+    }
+
+    pub(super) fn last_change(&self) -> Option<Change> {
+        let sighting = self.sighting.as_ref()?;
+        let view = sighting.view.as_ref()?;
+        Some(Change {
+            holder: view.hold.holder().cloned(),
+            epoch: view.epoch,
+            at: sighting.since,
+        })
     }
 
     /// Takes in a state of the Lease. The same one again does not restart the wait.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::election::{
-    Failure, Hold, HolderId, Intent, LeaseView, Loss, Standing, Tenure, Timing, Version,
+    Change, Failure, Hold, HolderId, Intent, LeaseView, Loss, Standing, Tenure, Timing, Version,
 };
 use crate::domain::leadership::{BootTime, Deadline, Epoch, Leadership};
 
@@ -73,6 +73,14 @@ impl Holding {
             Phase::Reading | Phase::Raising(_) => Standing::Elected(leadership()),
             Phase::Leading => Standing::Leading(leadership()),
             Phase::Offering | Phase::Withdrawing(_) => Standing::Offering,
+        }
+    }
+
+    pub(super) fn last_change(&self, me: &HolderId) -> Change {
+        Change {
+            holder: Some(me.clone()),
+            epoch: self.recorded,
+            at: self.renewed,
         }
     }
 

@@ -66,7 +66,8 @@ fn short_cuts_are_tried_and_where_the_lock_is_made_anew_two_leaders_answer() {
         world
     };
     let kept: Vec<World> = (0..40).map(|seed| run(seed, Lock::Kept)).collect();
-    assert!(kept.iter().any(|world| world.short_cuts > 0));
+    let tried: usize = kept.iter().map(|world| world.short_cuts).sum();
+    assert!(tried >= 40, "{tried} short cuts in 40 schedules");
     assert!(kept.iter().all(|world| !world.two_led));
     let recreated = (0..40).any(|seed| run(seed, Lock::Recreated).two_led);
     assert!(recreated, "40 schedules without a lock went well");

@@ -230,6 +230,17 @@ impl Mirror {
         (!names.is_empty()).then(|| livelier(found))
     }
 
+    /// The volume of the PersistentVolumeClaim of this name.
+    pub(super) fn volume_of(&self, namespace: &str, name: &str) -> Option<VolumeId> {
+        let volumes = lock(&self.volumes);
+        let mut claimed = volumes.iter().filter(|row| {
+            row.pvc
+                .as_ref()
+                .is_some_and(|pvc| *pvc.namespace == *namespace && *pvc.name == *name)
+        });
+        claimed.next()?.handle.parse().ok()
+    }
+
     pub(super) fn pvc_of(&self, volume: &VolumeId) -> Option<PvcRef> {
         let volumes = lock(&self.volumes);
         let rows = volumes.by_key(volume.as_str()).iter();

@@ -1,4 +1,5 @@
-//! Quorum reads, and the one write: each request with a deadline, none repeated.
+//! Quorum reads, and the one write: each request with a deadline, none repeated. Only a list that
+//! expired between two pages begins anew.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -147,9 +147,18 @@ impl Row for AttachmentRow {
     }
 }
 
-/// external-attacher's finalizer on attachments of `driver`.
+/// external-attacher's finalizer on attachments of `driver`: whatever is no letter, digit or hyphen
+/// becomes a hyphen, of which none may be the last letter (its `SanitizeDriverName`).
 fn finalizer(driver: &str) -> String {
-    format!("external-attacher/{}", driver.replace('/', "-"))
+    let plain = |letter: char| match letter {
+        letter if letter.is_ascii_alphanumeric() => letter,
+        _ => '-',
+    };
+    let mut name: String = driver.chars().map(plain).collect();
+    if name.ends_with('-') {
+        name.push('X');
+    }
+    format!("external-attacher/{name}")
 }
 
 /// An annotation that says something.

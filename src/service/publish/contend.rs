@@ -1,7 +1,5 @@
 //! What the claims say about a publish that the register alone does not settle.
 
-use tracing::warn;
-
 use crate::domain::claim::Claim;
 use crate::domain::drift::{Contention, Reason, Sight};
 use crate::domain::error::{Error, Kind};
@@ -9,11 +7,32 @@ use crate::domain::event::What;
 use crate::domain::grant::{Pair, Register};
 use crate::domain::names::NodeLabel;
 use crate::domain::publish::Publish;
-use crate::service::mend::{Mended, Proof};
+use crate::service::mend::{Outcome, Proof};
 use crate::service::publish::Publishing;
 use crate::service::registers::{After, View};
 
+/// What asking for the claims came to.
+pub(super) enum Consulted {
+    /// Something was done, and this is what the register is now.
+    Seen(Box<View>),
+    /// Nothing had to be done: what was decided may be carried out.
+    AsDecided,
+    /// Something was done, and nobody knows what came of it.
+    Unknown,
+}
+
 impl Publishing {
+    /// A volume that could not be resolved when the term began may be by now.
+    pub(super) async fn unblock(&self) -> Result<(), Error> {
+        let (state, id) = (&self.work.state, &self.work.id);
+        if state.blocked.check(id).is_err() {
+            let proof = self.work.proof().await?;
+            self.work.mend(&proof).await?;
+            state.blocked.clear(id);
+        }
+        Ok(())
+    }
+
     /// Whether what was decided rests on what only VolumeAttachments know. The way that nearly all
     /// calls go, a fresh pair over free names that nobody was told, does not.
     pub(super) fn needs_claims(&self, decided: &Publish, register: &Register, told: bool) -> bool {
@@ -22,15 +41,17 @@ impl Publishing {
             // The RDS may have lost what a node was told.
             Publish::Grant(_) => self.work.memory().told.is_some() || self.others_may_want_it(),
             Publish::HeldBy(_) => true,
-            Publish::AsItStands(_) => self.label.is_shared() && !self.is_sharer(),
+            Publish::AsItStands(_) | Publish::Reopen(_) if self.label.is_shared() => {
+                !self.is_sharer()
+            }
+            Publish::AsItStands(_) => false,
             Publish::Reopen(_) | Publish::RevokeFirst(_) => own && !told,
             Publish::Untouchable(_) => false,
         }
     }
 
-    /// Asks for the claims and does what they say. Returns what the register is after that, if that
-    /// is known.
-    pub(super) async fn consult(&self, decided: &Publish) -> Result<Option<View>, Error> {
+    /// Asks for the claims and does what they say.
+    pub(super) async fn consult(&self, decided: &Publish) -> Result<Consulted, Error> {
         let mut proof = self.work.proof().await?;
         match decided {
             Publish::HeldBy(pair) => self.contend(pair, &mut proof).await,
@@ -43,17 +64,17 @@ impl Publishing {
             | Publish::RevokeFirst(_)
             | Publish::Untouchable(_) => {
                 let mended = self.work.mend(&proof).await?;
-                if matches!(decided, Publish::Grant(_)) && mended == Mended::AsItWas {
+                if matches!(decided, Publish::Grant(_)) && mended.outcome == Outcome::AsItWas {
                     // Whoever was told has no claim any more, or has not used what it was told.
                     self.work.state.ledger.untell(&self.work.id);
                 }
-                Ok(None)
+                self.seen(mended.view)
             }
         }
     }
 
     /// Another node holds the volume: it keeps it, unless it is not entitled to it any more.
-    async fn contend(&self, pair: &Pair, proof: &mut Proof) -> Result<Option<View>, Error> {
+    async fn contend(&self, pair: &Pair, proof: &mut Proof) -> Result<Consulted, Error> {
         let asking = &self.request.node;
         if pair.node == NodeLabel::of(asking) || self.uses(pair, proof) {
             let context = format!(
@@ -63,11 +84,12 @@ impl Publishing {
             return Err(Error::new(Kind::Incompatible, context));
         }
         let register = Register::Granted(pair.clone());
+        let told = self.work.memory().told;
         let sight = Sight {
             mode: self.work.term.scheme.mode,
             register: &register,
             claims: &proof.claims,
-            answered: None,
+            answered: told.as_ref().map(|told| &told.pair),
         };
         match sight.contention(pair, asking, |node| proof.presence(node)) {
             Contention::Held => {
@@ -81,8 +103,8 @@ impl Publishing {
             Contention::Revoke(reason) => {
                 self.clear(pair, reason, proof).await?;
                 // The asking node may be using what the one in its way had replaced.
-                self.work.mend(proof).await?;
-                Ok(None)
+                let mended = self.work.mend(proof).await?;
+                self.seen(mended.view)
             }
         }
     }
@@ -93,25 +115,24 @@ impl Publishing {
         pair: &Pair,
         reason: Reason,
         proof: &mut Proof,
-    ) -> Result<Option<View>, Error> {
+    ) -> Result<Consulted, Error> {
         self.work.spend_departed(proof).await?;
-        let why = reason.as_str();
-        warn!(volume.id = %self.work.id, node = %pair.node, why, "revoking a grant");
-        let after = self.work.revoke(&pair.names).await?;
-        self.work.happened(What::StaleAttachmentCleared {
-            volume: self.work.id.clone(),
-            node: pair.node.to_string(),
-            why,
-        });
-        match after {
-            After::View(view) => Ok(Some(*view)),
-            After::Gone => Err(self.work.not_found()),
-            After::Unknown(_) => Ok(None),
+        let register = Register::Granted(pair.clone());
+        let after = self.work.take_away(&register, &pair.names, reason);
+        match after.await? {
+            After::View(view) => self.seen(Some(*view)),
+            After::Gone => self.seen(None),
+            After::Unknown(_) => Ok(Consulted::Unknown),
         }
     }
 
+    fn seen(&self, view: Option<View>) -> Result<Consulted, Error> {
+        let view = view.ok_or_else(|| self.work.not_found())?;
+        Ok(Consulted::Seen(Box::new(view)))
+    }
+
     /// One more node for a shared volume, or one that has it already and asks again.
-    async fn join(&self, pair: &Pair, proof: &mut Proof) -> Result<Option<View>, Error> {
+    async fn join(&self, pair: &Pair, proof: &mut Proof) -> Result<Consulted, Error> {
         let told = proof
             .claims
             .iter()
@@ -148,7 +169,7 @@ impl Publishing {
         if told {
             self.work.believe(pair.clone())?;
         }
-        Ok(None)
+        Ok(Consulted::AsDecided)
     }
 
     /// Two share it already.

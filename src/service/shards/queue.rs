@@ -91,11 +91,10 @@ impl<J> Queue<J> {
             return;
         };
         line.under_way = None;
-        match line.first() {
-            Some((ticket, lane)) => self.lanes.add(lane, ticket, id.clone()),
-            None => {
-                self.lines.remove(id);
-            }
+        if let Some((ticket, urgency)) = line.first() {
+            self.lanes.add(urgency, ticket, id.clone());
+        } else {
+            self.lines.remove(id);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::event;
 use super::kind::Kind;
 use super::object;
 use super::refusal::Refusal;
@@ -74,6 +75,7 @@ pub(super) fn object(kind: &Kind, new: &Value) -> Result<(), Refusal> {
             return Err(Refusal::invalid(kind, name, field, &why));
         }
     }
+    event::sensible(kind, new)?;
     if new.to_string().len() > MAX_OBJECT {
         let message = "etcdserver: request is too large";
         return Err(Refusal::new(500, "InternalError", message));

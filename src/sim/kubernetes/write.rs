@@ -92,6 +92,7 @@ fn create(store: &mut Store, target: &Target, mut new: Value) -> Result<Served, 
         object::copy(&mut new, &json!({"status": initial}), "status");
     }
     validate::object(kind, &new)?;
+    event::created(kind, &new)?;
     if let Some(old) = load(store, kind, &key) {
         let leaving = object::is_leaving(&old);
         return Err(Refusal::already_exists(kind, &name, leaving));
@@ -184,6 +185,7 @@ fn replace(
     keep_other_part(target, old, &mut new);
     validate::object(kind, &new)?;
     validate::change(kind, old, &new)?;
+    event::changed(kind, old, &new)?;
     let key = target.key(name);
     if new == *old {
         // A write that changes nothing is none: no new version, no event.

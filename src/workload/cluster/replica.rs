@@ -8,13 +8,13 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::Plan;
-use super::folder::Folder;
 use crate::workload::attacher::{Attacher, Options as AttacherOptions};
+use crate::workload::folder::Folder;
 use crate::workload::way::Way;
 
 /// Enough to see what went wrong.
@@ -112,7 +112,13 @@ impl Replica {
         &self.pod
     }
 
-    /// Does something to the driver's process. The sidecar lives on.
+    /// The process id of the driver, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Child::id)
+    }
+
+    /// Does something to the driver's process. The sidecar lives on. A frozen process stands still
+    /// when this returns.
     ///
     /// # Errors
     /// There is no process.
@@ -123,9 +129,16 @@ impl Replica {
             Blow::Thaw => Signal::CONT,
             Blow::Terminate => Signal::TERM,
         };
-        let id = self.process.as_ref().and_then(Child::id);
-        let id = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        kill_process(id.ok_or(io::ErrorKind::NotFound)?, signal)?;
+        let id = self
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let id = id.ok_or(io::ErrorKind::NotFound)?;
+        kill_process(id, signal)?;
+        if blow == Blow::Freeze {
+            // The signal has been sent, but threads that are on a processor stop a moment later.
+            let states = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(id), states)?;
+        }
         Ok(())
     }
 
@@ -149,7 +162,7 @@ impl Replica {
     pub async fn restart(&mut self) -> io::Result<()> {
         self.end_process().await;
         self.lives += 1;
-        let log = File::create(self.log_path())?;
+        let log = File::create(self.log_path(self.lives))?;
         let mut command = Command::new(&self.plan.options.program);
         // Every flag can come from the environment; that of whoever started us must not.
         for (key, _) in std::env::vars_os() {
@@ -176,7 +189,7 @@ impl Replica {
     /// It cannot be started.
     pub async fn replace(&mut self) -> io::Result<()> {
         self.remove().await;
-        self.uid = format!("{:016x}", rand::random::<u64>());
+        self.uid = pod_uid(rand::random());
         let folder: &Folder = &self.plan.folder;
         self.folder = folder.within(&format!("{}-{}", self.pod, self.uid))?;
         let url = format!("http://{}", self.plan.api.address());
@@ -185,7 +198,10 @@ impl Replica {
         let name = format!("{}-{}.kubeconfig", self.pod, self.uid);
         self.kubeconfig = folder.write(&name, &kubeconfig)?;
         self.restart().await?;
-        self.start_attacher()
+        if self.plan.options.sidecars {
+            self.start_attacher()?;
+        }
+        Ok(())
     }
 
     /// The pod goes, and nothing comes in its place.
@@ -195,9 +211,11 @@ impl Replica {
         self.remove_lock();
     }
 
-    /// The end of what the present process said.
+    /// The end of what the present process said, or the one before if it has said nothing yet.
     pub fn log_tail(&self) -> String {
-        let text = fs::read_to_string(self.log_path()).unwrap_or_else(|error| error.to_string());
+        let logs = (1..=self.lives).rev().map(|life| self.log_path(life));
+        let mut texts = logs.filter_map(|log| fs::read_to_string(log).ok());
+        let text = texts.find(|text| !text.is_empty()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let start = lines.len().saturating_sub(LOG_LINES);
         let tail: Vec<&str> = lines.iter().skip(start).copied().collect();
@@ -226,8 +244,8 @@ impl Replica {
         Ok(())
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.lives))
+    fn log_path(&self, life: u32) -> PathBuf {
+        self.folder.join(format!("{life}.log"))
     }
 
     /// It goes with the pod's emptyDir. There may have been none.
@@ -301,6 +319,15 @@ impl Arguments {
     fn path(&mut self, name: &str, scheme: &str, path: &Path) {
         self.flag(name, format_args!("{scheme}{}", path.display()));
     }
+}
+
+/// A UID as Kubernetes gives one, which the driver insists on before it takes one process for the
+/// successor of another.
+fn pod_uid(number: u128) -> String {
+    let digits = format!("{number:032x}");
+    let groups = [0..8, 8..12, 12..16, 16..20, 20..32];
+    let groups = groups.map(|group| digits.get(group).unwrap_or_default());
+    groups.join("-")
 }
 
 fn millis(span: Duration) -> String {

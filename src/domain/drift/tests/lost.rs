@@ -23,9 +23,10 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
             Need::Remake(earlier.clone(), a.names.clone()),
         ),
         (vec![again.clone()], give_up(&again, Reason::SentBefore)),
+        // The other node was never told anything.
         (
             vec![lost.clone(), wants("b", None)],
-            give_up(&lost, Reason::OtherClaims),
+            Need::Remake(lost.clone(), a.names.clone()),
         ),
         // It will have gone soon.
         (
@@ -34,16 +35,11 @@ fn a_lost_grant_comes_back_once_and_only_where_nobody_else_has_a_claim() {
         ),
         (
             vec![lost.clone(), leaves("b", Some(&b)), wants("c", None)],
-            give_up(&lost, Reason::OtherClaims),
+            Need::Freeze(["a", "b", "c"].map(|node| node.parse().unwrap()).into()),
         ),
         (
             vec![again.clone(), leaves("b", Some(&b))],
             give_up(&again, Reason::SentBefore),
-        ),
-        // Even of a machine that is gone: its queued writes may not be.
-        (
-            vec![lost.clone(), wants("gone", None)],
-            give_up(&lost, Reason::OtherClaims),
         ),
         (
             vec![lost.clone(), wants("b", Some(&b))],
@@ -73,8 +69,12 @@ fn what_a_node_was_told_is_given_up_once_another_one_holds_the_volume() {
     let given_up = Need::Lost(late.clone(), Reason::OtherClaims);
     let holds = wants("a", Some(&a));
     let rows = [
-        (vec![holds.clone(), late.clone()], given_up.clone()),
-        (vec![wants("a", None), late.clone()], given_up),
+        (vec![holds.clone(), late.clone()], given_up),
+        // What stands there was told to nobody.
+        (
+            vec![wants("a", None), late.clone()],
+            revoke(&a, Reason::Usurped),
+        ),
         (
             vec![holds.clone(), spent(late.clone())],
             Need::Believe(a.clone()),

@@ -82,145 +82,115 @@ fn said(row: AttachmentRow) -> String {
     said.join(", ")
 }
 
+/// What sets a row apart from the plain one.
+type Edit = fn(&mut AttachmentRow);
+
+fn lose(row: &mut AttachmentRow) {
+    row.source = Source::Volume("pv-gone".into());
+}
+
+/// Another node, with the name that Kubernetes gives an attachment to it.
+fn move_to(row: &mut AttachmentRow, node: &str) {
+    row.name = Attachment::name_of(&id('a'), DRIVER, node).into();
+    row.node_name = node.into();
+}
+
+const CASES: [(&str, Edit, &str); 16] = [
+    ("plain", |_| (), "a name-id Attach true alone"),
+    (
+        "without an annotation the CSINode tells the id, never the name of the node",
+        |row| row.node_id = None,
+        "a reported-id Attach true alone",
+    ),
+    (
+        "neither tells the id",
+        |row| {
+            row.node_id = None;
+            move_to(row, "elsewhere");
+        },
+        "blocked a",
+    ),
+    (
+        "the id is none",
+        |row| row.node_id = Some("a b".into()),
+        "blocked a",
+    ),
+    (
+        "being deleted",
+        |row| row.wish = Some(Wish::Detach),
+        "a name-id Detach true alone",
+    ),
+    ("let go of", |row| row.wish = None, ""),
+    (
+        "let go of, and its volume is gone",
+        |row| {
+            row.wish = None;
+            lose(row);
+        },
+        "",
+    ),
+    (
+        "not published yet",
+        |row| row.attached = false,
+        "a name-id Attach false alone",
+    ),
+    (
+        "shared, and named by hand",
+        |row| row.source = Source::Volume("pv-b".into()),
+        "b name-id Attach true shared",
+    ),
+    (
+        "inline",
+        |row| row.source = Source::Inline(id('c').as_str().into()),
+        "c name-id Attach true alone",
+    ),
+    (
+        "the volume is gone, its id is in the name",
+        lose,
+        "a name-id Attach true alone",
+    ),
+    (
+        "no source at all, but the name",
+        |row| row.source = Source::Unknown,
+        "a name-id Attach true alone",
+    ),
+    (
+        "the volume is gone, and nothing tells the node",
+        |row| {
+            lose(row);
+            row.node_id = None;
+            move_to(row, "elsewhere");
+        },
+        "blocked a",
+    ),
+    (
+        "the volume is gone, and nothing on the RDS fits the name",
+        |row| {
+            lose(row);
+            row.name = "csi-0".into();
+        },
+        "unresolved",
+    ),
+    (
+        "the volume is gone, and the name is that of an attachment to another node",
+        |row| {
+            lose(row);
+            row.node_name = "elsewhere".into();
+        },
+        "unresolved",
+    ),
+    (
+        "a handle that is nobody's",
+        |row| row.source = Source::Volume("pv-odd".into()),
+        "",
+    ),
+];
+
 #[test]
 fn every_attachment_is_a_claim_a_blocked_volume_a_warning_or_nothing() {
-    let lost = || Source::Volume("pv-gone".into());
-    let rows = [
-        ("plain", row(), "a name-id Attach true alone"),
-        (
-            "without an annotation the CSINode tells the id, never the name of the node",
-            AttachmentRow {
-                node_id: None,
-                ..row()
-            },
-            "a reported-id Attach true alone",
-        ),
-        (
-            "neither tells the id",
-            AttachmentRow {
-                node_id: None,
-                node_name: "elsewhere".into(),
-                ..row()
-            },
-            "blocked a",
-        ),
-        (
-            "the id is none",
-            AttachmentRow {
-                node_id: Some("a b".into()),
-                ..row()
-            },
-            "blocked a",
-        ),
-        (
-            "being deleted",
-            AttachmentRow {
-                wish: Some(Wish::Detach),
-                ..row()
-            },
-            "a name-id Detach true alone",
-        ),
-        (
-            "let go of",
-            AttachmentRow {
-                wish: None,
-                ..row()
-            },
-            "",
-        ),
-        (
-            "let go of, and its volume is gone",
-            AttachmentRow {
-                wish: None,
-                source: lost(),
-                ..row()
-            },
-            "",
-        ),
-        (
-            "not published yet",
-            AttachmentRow {
-                attached: false,
-                ..row()
-            },
-            "a name-id Attach false alone",
-        ),
-        (
-            "shared, and named by hand",
-            AttachmentRow {
-                source: Source::Volume("pv-b".into()),
-                ..row()
-            },
-            "b name-id Attach true shared",
-        ),
-        (
-            "inline",
-            AttachmentRow {
-                source: Source::Inline(id('c').as_str().into()),
-                ..row()
-            },
-            "c name-id Attach true alone",
-        ),
-        (
-            "the volume is gone, its name is in the name",
-            AttachmentRow {
-                source: lost(),
-                ..row()
-            },
-            "a name-id Attach true alone",
-        ),
-        (
-            "no source at all, but the name",
-            AttachmentRow {
-                source: Source::Unknown,
-                ..row()
-            },
-            "a name-id Attach true alone",
-        ),
-        (
-            "the volume is gone, and nothing tells the node",
-            AttachmentRow {
-                name: Attachment::name_of(&id('a'), DRIVER, "elsewhere").into(),
-                source: lost(),
-                node_id: None,
-                node_name: "elsewhere".into(),
-                ..row()
-            },
-            "blocked a",
-        ),
-        (
-            "the volume is gone, from Kubernetes and from the RDS",
-            AttachmentRow {
-                name: Attachment::name_of(
-                    &"csi-0000000000000000000000000001".parse().unwrap(),
-                    DRIVER,
-                    "name",
-                )
-                .into(),
-                source: lost(),
-                ..row()
-            },
-            "unresolved",
-        ),
-        (
-            "the name is that of an attachment to another node",
-            AttachmentRow {
-                source: lost(),
-                node_name: "elsewhere".into(),
-                ..row()
-            },
-            "unresolved",
-        ),
-        (
-            "a handle that is nobody's",
-            AttachmentRow {
-                source: Source::Volume("pv-odd".into()),
-                ..row()
-            },
-            "",
-        ),
-    ];
-    for (case, row, expected) in rows {
+    for (case, edit, expected) in CASES {
+        let mut row = row();
+        edit(&mut row);
         assert_eq!(said(row), expected, "{case}");
     }
 }

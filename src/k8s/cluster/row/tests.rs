@@ -17,7 +17,7 @@ fn attachment(change: impl FnOnce(&mut Value)) -> Value {
         "metadata": {
             "name": "csi-1", "uid": "u", "resourceVersion": "7",
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "finalizers": ["external-attacher/rds-csi-srvlab-io", "external-attacher/rds.csi.srvlab.io"],
+            "finalizers": ["external-attacher/rds-csi-srvlab-io", "somebody.else/finalizer"],
             "annotations": {"csi.alpha.kubernetes.io/node-id": "node-id", "other": "x"},
             "managedFields": [{"manager": "m", "fieldsV1": {"f:metadata": {}}}],
         },
@@ -124,8 +124,16 @@ fn an_attachment_keeps_what_decisions_rest_on() {
 }
 
 #[test]
-fn the_finalizer_of_a_driver_with_a_slash_is_recognised() {
-    assert_eq!(finalizer("a/b"), "external-attacher/a-b");
+fn the_finalizer_of_a_driver_is_written_as_external_attacher_does() {
+    let rows = [
+        ("rds.csi.srvlab.io", "external-attacher/rds-csi-srvlab-io"),
+        ("a/b", "external-attacher/a-b"),
+        ("a.", "external-attacher/a-X"),
+        ("A-1", "external-attacher/A-1"),
+    ];
+    for (driver, expected) in rows {
+        assert_eq!(finalizer(driver), expected);
+    }
 }
 
 #[test]

@@ -96,9 +96,9 @@ fn play(steps: &[Step]) -> Result<(), TestCaseError> {
                     since: Instant::now(),
                     job: jobs,
                 };
-                let line = plain.waiting.values().filter(|job| job.0 == number).count();
+                let ahead = plain.waiting.values().filter(|job| job.0 == number).count();
                 let taken = queue.push(request).is_ok();
-                prop_assert_eq!(taken, line < MAX_WAITING);
+                prop_assert_eq!(taken, ahead < MAX_WAITING);
                 if taken {
                     plain.waiting.insert(jobs, (number, lane));
                 }

@@ -5,29 +5,44 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The folder.
+/// The folder. Dropping it removes it with everything in it.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 // === impl Folder ===
 
 impl Folder {
-    pub(super) fn create() -> io::Result<Self> {
+    /// Makes one, with a name of its own, where temporary files go.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn create() -> io::Result<Self> {
         let name = format!("rds-csi-{:016x}", rand::random::<u64>());
         let folder = Self(std::env::temp_dir().join(name));
         make(&folder.0)?;
         Ok(folder)
     }
 
-    /// A folder in it.
-    pub(super) fn within(&self, name: &str) -> io::Result<PathBuf> {
+    /// Where something of this name in it is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Makes a folder in it.
+    ///
+    /// # Errors
+    /// It cannot be made, or is there already.
+    pub fn within(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
         make(&path)?;
         Ok(path)
     }
 
-    /// A file in it.
-    pub(super) fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+    /// Writes a new file in it that only its owner can read.
+    ///
+    /// # Errors
+    /// It cannot be written, or is there already.
+    pub fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);

@@ -1,0 +1,87 @@
+//! `rds-csi status`, `explain` and `drain`: what an operator asks, and how the answer is shown.
+
+pub mod explain;
+pub mod status;
+mod table;
+mod words;
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::client::{Address, Client};
+use crate::admin::report::{Explanation, StatusReport};
+use crate::cli::operator::{DrainArgs, OriginArgs};
+
+const INTERRUPTED: &str = "interrupted before the answer came";
+
+/// Where the answers come from. A replica knows most; who has none at hand could read the API and
+/// the RDS by himself, which would be a second variant.
+#[derive(Debug)]
+enum Origin {
+    Replica(Client),
+}
+
+/// Asks a replica to drain, and waits until it has.
+///
+/// # Errors
+/// If it is not there, or has not drained in time, or `stop` is cancelled before.
+pub async fn drain(args: DrainArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let DrainArgs {
+        control_socket,
+        timeout,
+    } = args;
+    let replica = Client::new(Address::Socket(control_socket));
+    let drained = stop.run_until_cancelled(replica.drain(timeout)).await;
+    drained.context(INTERRUPTED)?.context("cannot drain")
+}
+
+// === impl Origin ===
+
+impl Origin {
+    fn of(args: OriginArgs) -> anyhow::Result<Self> {
+        let OriginArgs {
+            admin,
+            control_socket,
+        } = args;
+        let address = match (admin, control_socket) {
+            (Some(port), _) => Address::Port(port),
+            (None, Some(path)) => Address::Socket(path),
+            (None, None) => anyhow::bail!(
+                "which replica? give --admin HOST:PORT or, inside its pod, --control-socket PATH"
+            ),
+        };
+        Ok(Self::Replica(Client::new(address)))
+    }
+
+    async fn status(&self) -> anyhow::Result<StatusReport> {
+        match self {
+            Self::Replica(client) => client.status().await.context("cannot tell the status"),
+        }
+    }
+
+    async fn explain(&self, query: &str) -> anyhow::Result<Explanation> {
+        match self {
+            Self::Replica(client) => {
+                let explanation = client.explain(query).await;
+                explanation.with_context(|| format!("cannot explain {query}"))
+            }
+        }
+    }
+}
+
+/// Prints a text as it is. Standard output may be a pipe that somebody has closed.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("cannot print")
+}
+
+/// Prints one line of JSON.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string(value).context("cannot write the answer as JSON")?;
+    print(&format!("{text}\n"))
+}

@@ -1,0 +1,118 @@
+//! What a status looks like.
+
+use super::*;
+use crate::admin::report::{Blocked, Drift, Role};
+
+fn leader() -> StatusReport {
+    StatusReport {
+        driver: "rds.csi.srvlab.io".to_owned(),
+        version: "0.1.0".to_owned(),
+        instance: "controller-0".to_owned(),
+        role: Role::Leader,
+        ready: true,
+        not_ready_because: None,
+        holder: Some("controller-0_u_n".to_owned()),
+        epoch: 7,
+        lease_age_ms: Some(400),
+        deadline_ms: Some(5_600),
+        fencing: Some(Fencing {
+            mode: "pair".to_owned(),
+            verified: false,
+        }),
+        rds: Rds {
+            address: "10.0.0.1".to_owned(),
+            reachable: true,
+            incarnation: 1,
+            last_answer_ms: Some(120),
+        },
+        shards: vec![
+            Shard {
+                waiting: 3,
+                running: 1,
+                oldest_ms: 90,
+            },
+            Shard {
+                waiting: 0,
+                running: 1,
+                oldest_ms: 250,
+            },
+        ],
+        attachments: Attachments {
+            granted: 12,
+            free: 30,
+            blocked: vec![Blocked {
+                volume: "csi-01".to_owned(),
+                why: "its row cannot be read".to_owned(),
+            }],
+        },
+        drift: vec![Drift {
+            volume: "csi-02".to_owned(),
+            what: "granted without a claim".to_owned(),
+            age_ms: 61_000,
+        }],
+        events: Events {
+            posted: 40,
+            dropped: 2,
+            failed: 0,
+        },
+    }
+}
+
+#[test]
+fn a_leader_shows_all_that_it_knows() {
+    let expected = "\
+driver   rds.csi.srvlab.io 0.1.0
+replica  controller-0
+role     leader, serves calls
+leader   controller-0_u_n
+epoch    7
+lease    changed 400 ms ago, ends in 5 s 600 ms unless renewed
+RDS      10.0.0.1 answers (last 120 ms ago), 1 restart noticed
+fencing  pair, not verified on this device
+volumes  12 granted, 30 free, 1 not served
+shards   2: 3 waiting, 2 running, the oldest for 250 ms
+events   40 posted, 2 dropped, 0 failed
+
+NOT SERVED  WHY
+csi-01      its row cannot be read
+
+DRIFT   FOR        WHAT
+csi-02  1 min 1 s  granted without a claim
+";
+    assert_eq!(text(&leader()), expected);
+}
+
+#[test]
+fn a_standby_says_why_it_serves_nothing_and_leaves_out_what_it_does_not_know() {
+    let standby = StatusReport {
+        role: Role::Standby,
+        ready: false,
+        not_ready_because: Some("controller-0 leads".to_owned()),
+        lease_age_ms: None,
+        deadline_ms: None,
+        fencing: None,
+        rds: Rds {
+            address: "rds".to_owned(),
+            reachable: false,
+            incarnation: 0,
+            last_answer_ms: None,
+        },
+        shards: Vec::new(),
+        attachments: Attachments::default(),
+        drift: Vec::new(),
+        ..leader()
+    };
+    let expected = "\
+driver   rds.csi.srvlab.io 0.1.0
+replica  controller-0
+role     standby, serves no calls: controller-0 leads
+leader   controller-0_u_n
+epoch    7
+RDS      rds DOES NOT ANSWER (never did), 0 restarts noticed
+fencing  not known yet
+volumes  0 granted, 0 free, 0 not served
+shards   0: 0 waiting, 0 running
+events   40 posted, 2 dropped, 0 failed
+";
+    assert_eq!(text(&standby), expected);
+}

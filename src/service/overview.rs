@@ -1,0 +1,150 @@
+//! What people may ask about the services: how it goes, and everything about one volume.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use crate::domain::claim::{Claim, Presence};
+use crate::domain::drift::{Contention, Sight};
+use crate::domain::error::Error;
+use crate::domain::grant::{FencingMode, Register, Scheme};
+use crate::domain::id::{NodeId, VolumeId};
+use crate::domain::leadership::{BootTime, Epoch};
+use crate::domain::volume::Entry;
+use crate::service::drift::{Finding, Orphan};
+use crate::service::mend::Proof;
+use crate::service::shards::Load;
+use crate::service::{State, Volumes};
+
+/// How it goes.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// Why calls are not served, if they are not.
+    pub not_ready: Option<String>,
+    /// The term in force.
+    pub epoch: Option<Epoch>,
+    /// How long it lasts if nothing renews it.
+    pub remaining: Option<std::time::Duration>,
+    /// What the RDS enforces, in the term in force.
+    pub fencing: Option<FencingMode>,
+    /// Restarts of the RDS that were noticed, doubtful ones included.
+    pub incarnation: u64,
+    /// When the RDS last answered, and whether it did the last time.
+    pub answered: (Option<BootTime>, bool),
+    /// Volumes that some node may be using, and that none does.
+    pub volumes: (usize, usize),
+    /// The queues.
+    pub load: Vec<Load>,
+    /// Volumes that are not served, and why.
+    pub blocked: Vec<(VolumeId, String)>,
+    /// What the reconciler found.
+    pub findings: Vec<Finding>,
+    /// Volumes without a PersistentVolume.
+    pub orphans: Vec<Orphan>,
+}
+
+/// Everything about one volume, as it was just read.
+#[derive(Debug)]
+pub struct Account {
+    /// The entry on the RDS.
+    pub entry: Option<Entry>,
+    /// What its names mean.
+    pub register: Option<Register>,
+    /// The claims on it, each with its machine.
+    pub claims: Vec<(Claim, Presence)>,
+    /// Whether another node would get it now.
+    pub contention: Option<Contention>,
+    /// Why nobody is served, if so.
+    pub blocked: Option<String>,
+}
+
+/// When the RDS last answered.
+#[derive(Debug, Default)]
+pub(super) struct Reach(Mutex<(Option<BootTime>, bool)>);
+
+// === impl Reach ===
+
+impl Reach {
+    /// It answered, or did not.
+    pub(super) fn record(&self, answered: bool, now: BootTime) {
+        let mut reach = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reach.1 = answered;
+        if answered {
+            reach.0 = Some(now);
+        }
+    }
+
+    fn get(&self) -> (Option<BootTime>, bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Volumes {
+    /// How it goes, from memory.
+    pub fn overview(&self) -> Overview {
+        let state = &self.0;
+        let term = state.terms.current();
+        let (findings, orphans) = state.drift.all();
+        Overview {
+            not_ready: term.as_ref().err().map(|error| error.context().to_owned()),
+            epoch: term.as_ref().ok().map(|term| term.epoch()),
+            remaining: term.as_ref().ok().and_then(|term| term.remaining()),
+            fencing: term.as_ref().ok().map(|term| term.scheme.mode),
+            incarnation: state.backend.incarnation(),
+            answered: state.reach.get(),
+            volumes: state.ledger.census(),
+            load: state.shards.load(),
+            blocked: state.blocked.all(),
+            findings,
+            orphans,
+        }
+    }
+
+    /// Everything about one volume. Changes nothing, so every replica may be asked.
+    ///
+    /// # Errors
+    /// Those of the RDS and of the Kubernetes API.
+    pub async fn account(&self, id: &VolumeId) -> Result<Account, Error> {
+        let state = &self.0;
+        let scheme = state.scheme();
+        let entry = state.backend.read(id).await?;
+        let register = entry.as_ref().map(|entry| entry.register(&scheme));
+        let proof = Proof::about(state, id).await?;
+        let contention = register.as_ref().and_then(|register| {
+            let pair = register.pair()?;
+            let sight = Sight {
+                mode: scheme.mode,
+                register,
+                claims: &proof.claims,
+                answered: None,
+            };
+            let anybody: NodeId = "another-node".parse().ok()?;
+            Some(sight.contention(pair, &anybody, |node| proof.presence(node)))
+        });
+        let claims = proof.claims.iter();
+        let claims = claims.map(|claim| (claim.clone(), proof.presence(&claim.node)));
+        Ok(Account {
+            claims: claims.collect(),
+            entry,
+            register,
+            contention,
+            blocked: state
+                .blocked
+                .check(id)
+                .err()
+                .map(|error| error.context().to_owned()),
+        })
+    }
+}
+
+impl State {
+    /// How names are read: as in the term in force, or as most devices allow.
+    fn scheme(&self) -> Scheme {
+        match self.terms.current() {
+            Ok(term) => term.scheme.clone(),
+            Err(_) => Scheme {
+                mode: FencingMode::Pair,
+                cluster: self.settings.cluster.tag(),
+            },
+        }
+    }
+}
