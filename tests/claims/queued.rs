@@ -6,10 +6,11 @@ use rds_csi::domain::error::Kind;
 use rds_csi::domain::id::VolumeId;
 use rds_csi::sim::initiator::Written;
 use rds_csi::sim::kubernetes::Verb;
+use serde_json::json;
 
 use crate::leader::{GRACE, Leader};
 use crate::scene::Reg;
-use crate::town::{ATTACHMENTS, Town};
+use crate::town::{ATTACHMENTS, Town, names, told};
 
 const A: &str = "node-a";
 const B: &str = "node-b";
@@ -86,9 +87,11 @@ async fn a_grant_that_was_given_up_for_another_claim_stays_given_up_when_that_is
     drop(first);
     let (subsystem, host, exported) = Reg::Free.of(&id);
     town.by_hand(&id, &subsystem, &host, exported).await;
-    // It may be using the volume until it has let go.
+    // It was told something once, and nobody says that it may not be using that.
+    let names = names(&id, B, 1);
     town.want(&id, B);
-    town.unwant(&id, B);
+    town.attached(&id, B, &told(&names));
+    town.edit(&id, B, |object| object["status"]["attached"] = json!(false));
     let leader = town.leader(2).await;
     assert!(leader.reasons(&id).contains(&"GrantLost"));
     town.forget(&id, B);
