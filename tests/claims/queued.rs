@@ -5,10 +5,12 @@
 use rds_csi::domain::error::Kind;
 use rds_csi::domain::id::VolumeId;
 use rds_csi::sim::initiator::Written;
+use rds_csi::sim::kubernetes::Verb;
+use serde_json::json;
 
-use crate::leader::Leader;
+use crate::leader::{GRACE, Leader};
 use crate::scene::Reg;
-use crate::town::Town;
+use crate::town::{ATTACHMENTS, Town, names, told};
 
 const A: &str = "node-a";
 const B: &str = "node-b";
@@ -85,9 +87,11 @@ async fn a_grant_that_was_given_up_for_another_claim_stays_given_up_when_that_is
     drop(first);
     let (subsystem, host, exported) = Reg::Free.of(&id);
     town.by_hand(&id, &subsystem, &host, exported).await;
-    // It may be using the volume until it has let go.
+    // It was told something once, and nobody says that it may not be using that.
+    let names = names(&id, B, 1);
     town.want(&id, B);
-    town.unwant(&id, B);
+    town.attached(&id, B, &told(&names));
+    town.edit(&id, B, |object| object["status"]["attached"] = json!(false));
     let leader = town.leader(2).await;
     assert!(leader.reasons(&id).contains(&"GrantLost"));
     town.forget(&id, B);
@@ -127,4 +131,24 @@ async fn of_two_attached_nodes_the_one_without_the_grant_never_gets_its_old_name
     leader.detach(&town, &id, B).await;
     leader.passes(&town, &id, 2).await;
     stays_out(&town, leader, &id, "two attached").await;
+}
+
+#[tokio::test]
+async fn a_node_with_a_claim_is_not_cut_off_before_that_is_on_record() {
+    let town = Town::new().await;
+    let leader = town.leader(1).await;
+    let id = leader.create(&town, "v").await;
+    let told = leader.attach(&town, &id, A).await;
+    town.lose_node(A);
+    town.refuse(Verb::Patch, ATTACHMENTS);
+    let refused = leader.publish(&id, B).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unavailable, "{refused}");
+    town.bed.clock.advance(GRACE);
+    leader.passes(&town, &id, 2).await;
+    assert!(town.grants(&id, &told));
+    town.write(A, &id);
+    town.api.faults().clear();
+    leader.attach(&town, &id, B).await;
+    assert_eq!(town.remade(&id, A).as_ref(), Some(&told["nvme_nqn"]));
+    town.bed.assert_one_writer("no record");
 }
