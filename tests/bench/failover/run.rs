@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::kind::Kind;
 use super::report::{Bound, Report, Table};
 use super::samples::{Samples, Summary};
-use super::subject::Subject;
+use super::subject::{Sample, Subject};
 
 /// Between the starts of two clusters, so that they neither start nor fail over in step.
 const STAGGER: Duration = Duration::from_millis(700);
@@ -132,12 +132,19 @@ async fn measure(kind: Kind, amount: Amount) -> anyhow::Result<Measured> {
         Kind::Term | Kind::Gone | Kind::Freeze => clusters,
     };
     let clusters = clusters.clamp(1, samples.max(1));
+    let parts = u32::try_from(clusters).context("so many clusters")?;
+    // Crashes come a minute after the start of each cluster: spread over that minute, none of them
+    // has to share the processors with another one.
+    let stagger = match kind {
+        Kind::Crash => Duration::from_mins(1) / parts,
+        Kind::Term | Kind::Gone | Kind::Freeze => STAGGER,
+    };
     eprintln!("{}: {samples} samples, {clusters} clusters", kind.name());
     let mut tasks = JoinSet::new();
-    for number in 0..clusters {
-        let share = (samples + clusters - 1 - number) / clusters;
+    for number in 0..parts {
+        let share = (samples + clusters - 1 - number as usize) / clusters;
         tasks.spawn(async move {
-            sleep(STAGGER * u32::try_from(number).unwrap_or_default()).await;
+            sleep(stagger * number).await;
             one_cluster(kind, share, latency).await
         });
     }
@@ -160,12 +167,21 @@ async fn one_cluster(kind: Kind, samples: usize, latency: Duration) -> anyhow::R
     let mut subject = Subject::start(latency).await?;
     for _ in 0..samples {
         let sample = subject.sample(kind).await?;
-        eprintln!("{}: {sample:.3?}", kind.name());
-        measured.ready.push(sample.ready);
-        measured.again.push(sample.again);
-        measured.moved.push(sample.moved);
+        let Sample {
+            ready,
+            again,
+            moved,
+            same_pod,
+        } = sample;
+        eprintln!(
+            "{}: ready {ready:.3?}, Publish again {again:.3?}, of another node {moved:.3?}",
+            kind.name()
+        );
+        measured.ready.push(ready);
+        measured.again.push(again);
+        measured.moved.push(moved);
         measured.count += 1;
-        measured.same_pod += usize::from(sample.same_pod);
+        measured.same_pod += usize::from(same_pod);
     }
     let world: &World = subject.world();
     measured.second_writers = world.second_writers().len();
