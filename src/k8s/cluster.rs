@@ -314,10 +314,13 @@ fn on(joined: &Joined, volume: &VolumeId) -> Result<Vec<Claim>, Failure> {
     joined.on(volume).map_err(Failure::Unresolved)
 }
 
+/// Rows for one join, by name. Who they were made for does not matter there, and of ten thousand it
+/// would be two megabytes.
 fn shared(rows: Vec<VolumeRow>) -> HashMap<Box<str>, Arc<VolumeRow>> {
-    let named = rows
-        .into_iter()
-        .map(|row| (row.name.clone(), Arc::new(row)));
+    let named = rows.into_iter().map(|row| {
+        let row = VolumeRow { pvc: None, ..row };
+        (row.name.clone(), Arc::new(row))
+    });
     named.collect()
 }
 
