@@ -99,6 +99,26 @@ impl Volumes {
         }
     }
 
+    /// Counts, on the RDS itself, the volumes that some node may be using and those that none does:
+    /// for a process that does not lead, and so does not remember them.
+    ///
+    /// # Errors
+    /// Those of the RDS.
+    pub async fn census(&self) -> Result<(usize, usize), Error> {
+        let state = &self.0;
+        let (scheme, base) = (state.scheme(), &state.settings.base);
+        let (mut granted, mut free) = (0, 0);
+        let mut show = |entry: Entry| {
+            if entry.prove_ours(&scheme, base).is_ok() {
+                let is_free = matches!(entry.register(&scheme), Register::Free(_));
+                *(if is_free { &mut free } else { &mut granted }) += 1;
+            }
+        };
+        let listed = state.backend.list(&mut show).await;
+        state.reach.record(listed.is_ok(), state.clock.boot());
+        listed.map(|()| (granted, free))
+    }
+
     /// Everything about one volume. Changes nothing, so every replica may be asked.
     ///
     /// # Errors
