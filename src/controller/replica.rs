@@ -196,6 +196,7 @@ impl Ending {
     async fn run(self, election: ElectionThread, stop: CancellationToken) -> Result<(), Failed> {
         let mut ended = pin!(election.ended());
         tokio::select! {
+            // Also while calls finish: another replica may have taken what this one had to offer.
             ended = &mut ended => {
                 let why = match &ended {
                     Err(failed) => failed.to_string(),
@@ -205,10 +206,10 @@ impl Ending {
                 tokio::time::sleep(FAREWELL).await;
                 return ended;
             }
-            () = stop.cancelled() => {}
-            () = self.end.drain.cancelled() => {}
+            () = self.finish(&stop) => {}
         }
-        self.leave(ended).await?;
+        self.leave.cancel();
+        ended.await?;
         self.end.drained.cancel();
         // A drained replica stays, not ready and out of the election, until it is told to end: a
         // container that ends while its pod is being deleted may be started once more.
@@ -217,17 +218,19 @@ impl Ending {
         std::future::pending().await
     }
 
-    /// Not ready, no new calls, those under way are answered, the Lease is given up: in this order,
-    /// as another replica may lead a moment after that.
-    async fn leave(&self, ended: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
+    /// Once it is asked for: not ready, no new calls, those under way are answered. Only then may the
+    /// Lease be given up, as another replica may lead a moment after that.
+    async fn finish(&self, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.end.drain.cancelled() => {}
+        }
         self.volumes.stop();
         let drained = tokio::time::timeout(DRAIN_LIMIT, self.volumes.drain()).await;
         if drained.is_err() {
             warn!(limit = ?DRAIN_LIMIT, "calls are still under way and are cut; their callers ask again");
             self.volumes.cut("this replica is shutting down");
         }
-        self.leave.cancel();
-        ended.await
     }
 }
 
