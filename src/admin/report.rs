@@ -79,8 +79,8 @@ pub struct Fencing {
 pub struct Rds {
     /// Host name or IP address.
     pub address: String,
-    /// Whether it answered the last time.
-    pub reachable: bool,
+    /// Whether it answered when it was last asked; absent if it was not: a standby does not ask.
+    pub reachable: Option<bool>,
     /// How often a replica has noticed it to restart, doubtful times included.
     pub incarnation: Option<u64>,
     /// How long ago it last answered; absent if it never did.

@@ -70,9 +70,8 @@ impl Desk {
         };
         match &*part.standing.borrow() {
             Standing::Following { .. } => Role::Standby,
-            Standing::Elected(_) => Role::Rebuilding,
             Standing::Leading(_) if self.volumes.ready() => Role::Leader,
-            Standing::Leading(_) => Role::Rebuilding,
+            Standing::Elected(_) | Standing::Leading(_) => Role::Rebuilding,
             Standing::Offering => Role::Offering,
             Standing::Ended(_) => Role::Draining,
         }
@@ -179,8 +178,8 @@ impl Source for Desk {
         let epoch = overview.epoch.or(lease.as_ref().map(|lease| lease.epoch));
         let holder = lease.as_ref().and_then(|lease| lease.holder.as_ref());
         let is_outside = role == Role::Outside;
-        // Neither keeps books on the volumes: nothing is not zero.
-        let keeps_books = !is_outside && role != Role::Standby;
+        // These keep no books on the volumes, or no longer: nothing is not zero.
+        let keeps_books = !(is_outside || role == Role::Standby || self.drained.is_cancelled());
         let (last_answer, reachable) = overview.answered;
         StatusReport {
             driver: self.driver.clone(),

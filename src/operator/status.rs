@@ -166,25 +166,27 @@ fn rds(rds: &Rds) -> String {
         incarnation,
         last_answer_ms,
     } = rds;
-    let answers = if *reachable {
-        "answers"
-    } else {
-        "DOES NOT ANSWER"
-    };
     let last = match last_answer_ms {
         Some(last) => format!("last {} ago", age(*last)),
         None => "never did".to_owned(),
+    };
+    let answers = match reachable {
+        Some(true) => format!("answers ({last})"),
+        Some(false) => format!("DOES NOT ANSWER ({last})"),
+        None => "was not asked by this replica".to_owned(),
     };
     let restarts = match incarnation {
         Some(count) => format!(", {} noticed", plural(*count, "restart")),
         None => String::new(),
     };
-    format!("{address} {answers} ({last}){restarts}")
+    format!("{address} {answers}{restarts}")
 }
 
 fn fencing(status: &StatusReport) -> String {
     match &status.fencing {
-        None if matches!(status.role, Role::Standby | Role::Outside) => LEADER_KNOWS.to_owned(),
+        None if matches!(status.role, Role::Standby | Role::Outside | Role::Draining) => {
+            LEADER_KNOWS.to_owned()
+        }
         None => "not known yet".to_owned(),
         Some(Fencing { mode, verified }) => {
             let verified = if *verified {

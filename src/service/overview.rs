@@ -28,8 +28,8 @@ pub struct Overview {
     pub fencing: Option<FencingMode>,
     /// Restarts of the RDS that were noticed, doubtful ones included.
     pub incarnation: u64,
-    /// When the RDS last answered, and whether it did the last time.
-    pub answered: (Option<BootTime>, bool),
+    /// When the RDS last answered, and whether it did when it was last asked.
+    pub answered: (Option<BootTime>, Option<bool>),
     /// Volumes that some node may be using, and that none does.
     pub volumes: (usize, usize),
     /// The queues.
@@ -59,7 +59,7 @@ pub struct Account {
 
 /// When the RDS last answered.
 #[derive(Debug, Default)]
-pub(super) struct Reach(Mutex<(Option<BootTime>, bool)>);
+pub(super) struct Reach(Mutex<(Option<BootTime>, Option<bool>)>);
 
 // === impl Reach ===
 
@@ -67,13 +67,13 @@ impl Reach {
     /// It answered, or did not.
     pub(super) fn record(&self, answered: bool, now: BootTime) {
         let mut reach = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reach.1 = answered;
+        reach.1 = Some(answered);
         if answered {
             reach.0 = Some(now);
         }
     }
 
-    fn get(&self) -> (Option<BootTime>, bool) {
+    fn get(&self) -> (Option<BootTime>, Option<bool>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

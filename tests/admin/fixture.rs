@@ -89,7 +89,7 @@ impl Source for Fake {
             fencing: None,
             rds: Rds {
                 address: "10.0.0.1".to_owned(),
-                reachable: true,
+                reachable: Some(true),
                 incarnation: Some(0),
                 last_answer_ms: None,
             },

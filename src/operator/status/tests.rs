@@ -21,7 +21,7 @@ fn leader() -> StatusReport {
         }),
         rds: Rds {
             address: "10.0.0.1".to_owned(),
-            reachable: true,
+            reachable: Some(true),
             incarnation: Some(1),
             last_answer_ms: Some(120),
         },
@@ -93,7 +93,7 @@ fn a_standby_says_why_it_serves_nothing_and_leaves_out_what_it_does_not_know() {
         fencing: None,
         rds: Rds {
             address: "rds".to_owned(),
-            reachable: false,
+            reachable: None,
             incarnation: Some(0),
             last_answer_ms: None,
         },
@@ -108,7 +108,7 @@ replica  controller-0
 role     standby, serves no calls: controller-0 leads
 leader   controller-0_u_n
 epoch    7
-RDS      rds DOES NOT ANSWER (never did), 0 restarts noticed
+RDS      rds was not asked by this replica, 0 restarts noticed
 fencing  only the leader knows
 volumes  only the leader knows
 drift    only the leader knows
