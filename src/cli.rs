@@ -61,7 +61,7 @@ pub struct LogArgs {
     #[arg(long, env = "RDS_CSI_LOG_FORMAT", global = true, value_name = "FORMAT", default_value_t = Format::Text)]
     pub log_format: Format,
 
-    /// A level (error, warn, info, debug, trace) or a list of target=level [default: info,russh=warn; for status, explain and drain: warn; for demo: error]
+    /// A level (error, warn, info, debug, trace) or a list of target=level [default: info,russh=warn; for demo, status, explain and drain: error]
     #[arg(long, env = "RDS_CSI_LOG_LEVEL", global = true, value_name = "FILTER")]
     pub log_level: Option<String>,
 }
@@ -77,7 +77,8 @@ impl Command {
             Self::Demo(_) => "error",
             #[cfg(feature = "sim")]
             Self::Sim(_) => DEFAULT_FILTER,
-            Self::Status(_) | Self::Explain(_) | Self::Drain(_) => "warn",
+            // kube logs every connection that fails; what came of it is in our own error.
+            Self::Status(_) | Self::Explain(_) | Self::Drain(_) => "error,kube_client=off",
             Self::Controller(_) | Self::Version => DEFAULT_FILTER,
         }
     }

@@ -169,7 +169,11 @@ impl Outside {
     /// Puts on the desk what the Lease says. Tells how long ago it was renewed, in milliseconds, or
     /// why nothing can be told.
     fn read(&self, lease: Result<Option<LeaseView>, Failure>) -> Result<Option<u64>, String> {
-        let lease = lease.map_err(|failure| failure.to_string());
+        let lease = lease.map_err(|failure| match failure {
+            // With what came back: nobody reads a log here.
+            Failure::Call(error) => format!("{:#}", anyhow::Error::new(error)),
+            failure => failure.to_string(),
+        });
         let found = lease.and_then(|lease| {
             lease.ok_or_else(|| {
                 format!(
