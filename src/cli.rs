@@ -42,9 +42,11 @@ pub enum Command {
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Show what a replica is and does: leader, RDS, volumes, drift
-    Status(StatusArgs),
+    #[command(mut_arg("rds_address", |flag| flag.required(false)))]
+    Status(Box<StatusArgs>),
     /// Show who holds a volume, since when, and why another node does not get it
-    Explain(ExplainArgs),
+    #[command(mut_arg("rds_address", |flag| flag.required(false)))]
+    Explain(Box<ExplainArgs>),
     /// Let a replica finish its calls and hand over; for a preStop hook
     Drain(DrainArgs),
     /// Print the version
@@ -59,7 +61,7 @@ pub struct LogArgs {
     #[arg(long, env = "RDS_CSI_LOG_FORMAT", global = true, value_name = "FORMAT", default_value_t = Format::Text)]
     pub log_format: Format,
 
-    /// A level (error, warn, info, debug, trace) or a list of target=level [default: info,russh=warn; for demo: error]
+    /// A level (error, warn, info, debug, trace) or a list of target=level [default: info,russh=warn; for demo, status, explain and drain: error]
     #[arg(long, env = "RDS_CSI_LOG_LEVEL", global = true, value_name = "FILTER")]
     pub log_level: Option<String>,
 }
@@ -68,18 +70,16 @@ pub struct LogArgs {
 
 impl Command {
     /// What is logged unless asked otherwise. The demo tells its own story, among which log lines of
-    /// calls that are meant to fail would look like mistakes.
+    /// calls that are meant to fail would look like mistakes; whoever asks wants the answer only.
     pub const fn default_filter(&self) -> &'static str {
         match self {
             #[cfg(feature = "demo")]
             Self::Demo(_) => "error",
             #[cfg(feature = "sim")]
             Self::Sim(_) => DEFAULT_FILTER,
-            Self::Controller(_)
-            | Self::Status(_)
-            | Self::Explain(_)
-            | Self::Drain(_)
-            | Self::Version => DEFAULT_FILTER,
+            // kube logs every connection that fails; what came of it is in our own error.
+            Self::Status(_) | Self::Explain(_) | Self::Drain(_) => "error,kube_client=off",
+            Self::Controller(_) | Self::Version => DEFAULT_FILTER,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration, as meant: everything checked, nothing contradictory, defaults filled in.
 
+pub mod outside;
 pub mod rds;
 pub mod replica;
 
@@ -108,6 +109,11 @@ impl TryFrom<ControllerArgs> for Config {
             rds,
         })
     }
+}
+
+/// The Lease of the replicas of a driver of this name.
+fn lease_name(driver_name: &str) -> String {
+    format!("{driver_name}-controller")
 }
 
 /// Where kubelet looks for the sockets of a driver of this name.

@@ -1,5 +1,7 @@
 //! Composition root of the controller: builds the adapters, hands them to the services, supervises.
 
+mod api;
+pub mod outside;
 mod replica;
 mod source;
 
@@ -69,7 +71,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let end = End::default();
     let desk: Arc<dyn Source> = Arc::new(Desk {
         driver: driver_name.clone(),
-        instance,
+        instance: Some(instance),
         rds: address,
         clock,
         volumes: volumes.clone(),

@@ -85,8 +85,8 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
             };
             run(options, stop).await
         }
-        Command::Status(args) => operator::status::run(args, stop).await,
-        Command::Explain(args) => operator::explain::run(args, stop).await,
+        Command::Status(args) => operator::status::run(*args, stop).await,
+        Command::Explain(args) => operator::explain::run(*args, stop).await,
         Command::Drain(args) => operator::drain(args, stop).await,
         Command::Version => {
             println!("rds-csi {}", env!("CARGO_PKG_VERSION"));

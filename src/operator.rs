@@ -14,14 +14,17 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::client::{Address, Client};
 use crate::admin::report::{Explanation, StatusReport};
 use crate::cli::operator::{DrainArgs, OriginArgs};
+use crate::config::outside::OutsideConfig;
+use crate::controller::outside::Outside;
 
 const INTERRUPTED: &str = "interrupted before the answer came";
 
-/// Where the answers come from. A replica knows most; who has none at hand could read the API and
-/// the RDS by himself, which would be a second variant.
+/// Where the answers come from. A replica knows most; who has none at hand reads the API and the RDS
+/// himself.
 #[derive(Debug)]
 enum Origin {
     Replica(Client),
+    Outside(Box<Outside>),
 }
 
 /// Asks a replica to drain, and waits until it has.
@@ -41,17 +44,19 @@ pub async fn drain(args: DrainArgs, stop: CancellationToken) -> anyhow::Result<(
 // === impl Origin ===
 
 impl Origin {
-    fn of(args: OriginArgs) -> anyhow::Result<Self> {
+    async fn of(args: OriginArgs) -> anyhow::Result<Self> {
         let OriginArgs {
             admin,
             control_socket,
+            outside,
         } = args;
         let address = match (admin, control_socket) {
             (Some(port), _) => Address::Port(port),
             (None, Some(path)) => Address::Socket(path),
-            (None, None) => anyhow::bail!(
-                "which replica? give --admin HOST:PORT or, inside its pod, --control-socket PATH"
-            ),
+            (None, None) => {
+                let config = OutsideConfig::read(outside)?.context("which replica? give --admin HOST:PORT or, inside its pod, --control-socket PATH; or, where none answers, --rds-address and --cluster-id to read the Kubernetes API and the RDS")?;
+                return Ok(Self::Outside(Box::new(Outside::new(config).await?)));
+            }
         };
         Ok(Self::Replica(Client::new(address)))
     }
@@ -59,16 +64,16 @@ impl Origin {
     async fn status(&self) -> anyhow::Result<StatusReport> {
         match self {
             Self::Replica(client) => client.status().await.context("cannot tell the status"),
+            Self::Outside(outside) => outside.status().await.context("cannot tell the status"),
         }
     }
 
     async fn explain(&self, query: &str) -> anyhow::Result<Explanation> {
-        match self {
-            Self::Replica(client) => {
-                let explanation = client.explain(query).await;
-                explanation.with_context(|| format!("cannot explain {query}"))
-            }
-        }
+        let explanation = match self {
+            Self::Replica(client) => client.explain(query).await.map_err(Into::into),
+            Self::Outside(outside) => outside.explain(query).await,
+        };
+        explanation.with_context(|| format!("cannot explain {query}"))
     }
 }
 

@@ -108,7 +108,7 @@ impl Volumes {
     /// The services of a standalone controller; they answer UNAVAILABLE until [`Volumes::run`] has
     /// read the RDS once.
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self::with(backend, clock, settings, None)
+        Self::with(backend, clock, settings, None, None)
     }
 
     /// The services of one replica of several; they answer UNAVAILABLE until [`Volumes::lead`] has
@@ -119,18 +119,28 @@ impl Volumes {
         settings: Settings,
         kubernetes: Kubernetes,
     ) -> Self {
-        Self::with(backend, clock, settings, Some(kubernetes))
+        let Kubernetes { cluster, events } = kubernetes;
+        Self::with(backend, clock, settings, Some(cluster), Some(events))
+    }
+
+    /// Somebody who only looks, and never leads: [`Volumes::census`] and [`Volumes::account`]. Calls
+    /// are answered UNAVAILABLE for ever.
+    pub fn outside(
+        backend: Arc<dyn Backend>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        cluster: Arc<dyn Cluster>,
+    ) -> Self {
+        Self::with(backend, clock, settings, Some(cluster), None)
     }
 
     fn with(
         backend: Arc<dyn Backend>,
         clock: Arc<dyn Clock>,
         settings: Settings,
-        kubernetes: Option<Kubernetes>,
+        cluster: Option<Arc<dyn Cluster>>,
+        events: Option<Arc<dyn Events>>,
     ) -> Self {
-        let (cluster, events) = kubernetes
-            .map(|Kubernetes { cluster, events }| (cluster, events))
-            .unzip();
         Self(Arc::new(State {
             terms: Terms::new(Arc::clone(&backend), Arc::clone(&clock)),
             backend,

@@ -1,5 +1,6 @@
 //! What is reported, as JSON and in its own words: the same types at both ends. Durations are in
-//! milliseconds and end with `_ms`; a moment is in seconds since 1970 and ends with `_unix`.
+//! milliseconds and end with `_ms`; a moment is in seconds since 1970 and ends with `_unix`. What
+//! whoever was asked cannot know is `null`, never zero.
 
 use std::fmt;
 
@@ -21,6 +22,8 @@ pub enum Role {
     Standby,
     /// It finishes what it does and serves no new calls.
     Draining,
+    /// No replica was asked: this is what the Kubernetes API and the RDS say.
+    Outside,
 }
 
 /// One replica.
@@ -28,22 +31,23 @@ pub enum Role {
 pub struct StatusReport {
     /// The name of the driver.
     pub driver: String,
-    /// The version of this binary.
+    /// The version of the binary that answers.
     pub version: String,
-    /// The name of this pod.
-    pub instance: String,
+    /// The name of this pod; absent if no replica was asked.
+    pub instance: Option<String>,
     /// What this replica is.
     pub role: Role,
     /// Whether it serves calls.
     pub ready: bool,
-    /// Why it does not.
+    /// Why it does not; of [`Role::Outside`], what could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready_because: Option<String>,
     /// Who holds the Lease, as it stands there.
     pub holder: Option<String>,
     /// The term: its own, or that of the leader as the Lease tells it.
-    pub epoch: u64,
-    /// How long ago the Lease was last seen to change.
+    pub epoch: Option<u64>,
+    /// How long ago the Lease was last seen to change; of [`Role::Outside`], how long ago it was
+    /// renewed, by the clocks of this machine and of the leader's.
     pub lease_age_ms: Option<u64>,
     /// How long this replica leads if it cannot renew the Lease.
     pub deadline_ms: Option<u64>,
@@ -51,14 +55,14 @@ pub struct StatusReport {
     pub fencing: Option<Fencing>,
     /// The RDS.
     pub rds: Rds,
-    /// The queues of calls, by number.
-    pub shards: Vec<Shard>,
-    /// Volumes by what their register says.
-    pub attachments: Attachments,
-    /// What differs from what it should be, and is not repaired yet.
-    pub drift: Vec<Drift>,
-    /// Events for Kubernetes.
-    pub events: Events,
+    /// The queues of calls, by number. Only a replica has any.
+    pub shards: Option<Vec<Shard>>,
+    /// Volumes by what their register says; a standby does not know.
+    pub attachments: Option<Attachments>,
+    /// What differs from what it should be, and is not repaired yet. Only a leader looks.
+    pub drift: Option<Vec<Drift>>,
+    /// Events for Kubernetes. Only a replica posts any.
+    pub events: Option<Events>,
 }
 
 /// What the RDS enforces.
@@ -75,10 +79,10 @@ pub struct Fencing {
 pub struct Rds {
     /// Host name or IP address.
     pub address: String,
-    /// Whether it answered the last time.
-    pub reachable: bool,
-    /// How often it was noticed to restart, doubtful times included.
-    pub incarnation: u64,
+    /// Whether it answered when it was last asked; absent if it was not: a standby does not ask.
+    pub reachable: Option<bool>,
+    /// How often a replica has noticed it to restart, doubtful times included.
+    pub incarnation: Option<u64>,
     /// How long ago it last answered; absent if it never did.
     pub last_answer_ms: Option<u64>,
 }
@@ -101,8 +105,8 @@ pub struct Attachments {
     pub granted: u64,
     /// None can.
     pub free: u64,
-    /// Not served until somebody acts.
-    pub blocked: Vec<Blocked>,
+    /// Not served until somebody acts. Only a leader knows.
+    pub blocked: Option<Vec<Blocked>>,
 }
 
 /// A volume that is not served.
@@ -210,6 +214,7 @@ impl Role {
             Self::Offering => "offering",
             Self::Standby => "standby",
             Self::Draining => "draining",
+            Self::Outside => "outside",
         }
     }
 }
@@ -272,6 +277,7 @@ mod tests {
             Role::Offering,
             Role::Standby,
             Role::Draining,
+            Role::Outside,
         ];
         for role in roles {
             assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());

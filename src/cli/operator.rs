@@ -1,11 +1,11 @@
-//! Flags of the subcommands that ask a running replica.
+//! Flags of the subcommands that ask a running replica, or look where there is none.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::duration;
+use super::{DRIVER_NAME, RdsArgs, duration};
 
 /// `rds-csi status`.
 #[derive(Debug, Args)]
@@ -49,6 +49,52 @@ pub struct OriginArgs {
     /// The control socket of a replica, inside its pod
     #[arg(long, env = "RDS_CSI_CONTROL_SOCKET", value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
+
+    /// What is read if neither is given
+    #[command(flatten)]
+    pub outside: OutsideArgs,
+}
+
+/// The Kubernetes API and the RDS, where no replica answers. Values as the controller has them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Without a replica")]
+pub struct OutsideArgs {
+    /// The controller's --cluster-id
+    #[arg(long, env = "RDS_CSI_CLUSTER_ID", value_name = "ID")]
+    pub cluster_id: Option<String>,
+
+    /// The controller's --driver-name
+    #[arg(long, env = "RDS_CSI_DRIVER_NAME", value_name = "NAME", default_value = DRIVER_NAME)]
+    pub driver_name: String,
+
+    /// The controller's --rds-volume-base-path
+    #[arg(
+        long,
+        env = "RDS_CSI_RDS_VOLUME_BASE_PATH",
+        value_name = "PATH",
+        default_value = "/storage-pool/metal-csi"
+    )]
+    pub rds_volume_base_path: String,
+
+    /// How to reach the Kubernetes API [default: as kubectl does]
+    #[arg(long, env = "RDS_CSI_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Namespace of the Lease [default: that of the kubeconfig or the pod]
+    #[arg(
+        long,
+        env = "RDS_CSI_LEADER_ELECTION_NAMESPACE",
+        value_name = "NAMESPACE"
+    )]
+    pub leader_election_namespace: Option<String>,
+
+    /// Name of the Lease [default: the name of the driver and "-controller"]
+    #[arg(long, env = "RDS_CSI_LEADER_ELECTION_LEASE", value_name = "NAME")]
+    pub leader_election_lease: Option<String>,
+
+    /// The RDS; without it, only a replica is asked
+    #[command(flatten)]
+    pub rds: Option<RdsArgs>,
 }
 
 /// `rds-csi drain`.

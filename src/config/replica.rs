@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Profile, ReplicaArgs};
-use crate::config::{Invalid, invalid};
+use crate::config::{Invalid, invalid, lease_name};
 use crate::domain::election::{ShortCutRules, Timing};
 
 /// Under this, a shard would still be at its last pass when the next is due: a pass reads two pages
@@ -81,7 +81,7 @@ impl ReplicaConfig {
         Ok(Self {
             kubeconfig,
             namespace: leader_election_namespace,
-            lease: leader_election_lease.unwrap_or_else(|| format!("{driver}-controller")),
+            lease: leader_election_lease.unwrap_or_else(|| lease_name(driver)),
             timing: timing
                 .map_err(|error| invalid("leader-election-lease-duration", error.to_string()))?,
             pod: required("pod-name", pod_name)?,

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::replica::ReplicaConfig;
-use crate::controller::source::Side;
+use crate::controller::api::{self, Whose};
+use crate::controller::source::{Part, Side};
 use crate::csi::server::DRAIN_LIMIT;
 use crate::domain::election::{Change, HolderId, ShortCutRules, Standing};
 use crate::k8s::cluster::KubeCluster;
@@ -76,10 +76,7 @@ impl Replica {
             reconcile_interval,
             grace,
         } = config;
-        // Two libraries bring a TLS provider each, and neither may choose for the other. It may have
-        // been chosen already where several controllers live in one process.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let api = api(kubeconfig.as_deref()).await?;
+        let api = api::config(kubeconfig.as_deref(), Whose::Pod).await?;
         let namespace = namespace.unwrap_or_else(|| api.default_namespace.clone());
         let me = HolderId::of_process(&pod, &pod_uid, clock.random())?;
         info!(%me, namespace, lease, "standing for election");
@@ -139,10 +136,12 @@ impl Replica {
     /// What people may ask it.
     pub(super) fn side(&self) -> Side {
         Side {
-            standing: self.standing.clone(),
             lease: self.lease.clone(),
             cluster: self.cluster.clone(),
-            events: self.events.clone(),
+            part: Some(Part {
+                standing: self.standing.clone(),
+                events: self.events.clone(),
+            }),
         }
     }
 
@@ -198,6 +197,7 @@ impl Ending {
     async fn run(self, election: ElectionThread, stop: CancellationToken) -> Result<(), Failed> {
         let mut ended = pin!(election.ended());
         tokio::select! {
+            // Also while calls finish: another replica may have taken what this one had to offer.
             ended = &mut ended => {
                 let why = match &ended {
                     Err(failed) => failed.to_string(),
@@ -207,10 +207,10 @@ impl Ending {
                 tokio::time::sleep(FAREWELL).await;
                 return ended;
             }
-            () = stop.cancelled() => {}
-            () = self.end.drain.cancelled() => {}
+            () = self.finish(&stop) => {}
         }
-        self.leave(ended).await?;
+        self.leave.cancel();
+        ended.await?;
         self.end.drained.cancel();
         // A drained replica stays, not ready and out of the election, until it is told to end: a
         // container that ends while its pod is being deleted may be started once more.
@@ -219,17 +219,19 @@ impl Ending {
         std::future::pending().await
     }
 
-    /// Not ready, no new calls, those under way are answered, the Lease is given up: in this order,
-    /// as another replica may lead a moment after that.
-    async fn leave(&self, ended: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
+    /// Once it is asked for: not ready, no new calls, those under way are answered. Only then may the
+    /// Lease be given up, as another replica may lead a moment after that.
+    async fn finish(&self, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.end.drain.cancelled() => {}
+        }
         self.volumes.stop();
         let drained = tokio::time::timeout(DRAIN_LIMIT, self.volumes.drain()).await;
         if drained.is_err() {
             warn!(limit = ?DRAIN_LIMIT, "calls are still under way and are cut; their callers ask again");
             self.volumes.cut("this replica is shutting down");
         }
-        self.leave.cancel();
-        ended.await
     }
 }
 
@@ -242,23 +244,6 @@ fn for_ever(
         work.await;
         Ok::<_, Infallible>(())
     });
-}
-
-/// How the API is reached: by a file, or as a pod does.
-async fn api(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Config> {
-    match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path)
-                .with_context(|| format!("--kubeconfig {} cannot be read", path.display()))?;
-            let options = KubeConfigOptions::default();
-            kube::Config::from_custom_kubeconfig(file, &options)
-                .await
-                .with_context(|| format!("--kubeconfig {} cannot be used", path.display()))
-        }
-        None => kube::Config::incluster().context(
-            "this process is in no pod with a service account; give --kubeconfig, or --standalone for a controller without Kubernetes",
-        ),
-    }
 }
 
 /// With the pod's lock, a crash costs no lease. Without it the ordinary election serves.

@@ -35,7 +35,10 @@ pub(super) fn view(lease: &Lease) -> Option<LeaseView> {
     Some(LeaseView {
         version: Version::new(version),
         hold,
-        renewed: format!("{:?}", spec.renew_time),
+        renewed: spec
+            .renew_time
+            .map(|moment| moment.0.to_string())
+            .unwrap_or_default(),
         lasts: spec
             .lease_duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok())

@@ -19,7 +19,7 @@ pub async fn run(args: ExplainArgs, stop: CancellationToken) -> anyhow::Result<(
         json,
         origin,
     } = args;
-    let origin = Origin::of(origin)?;
+    let origin = Origin::of(origin).await?;
     let explanation = stop.run_until_cancelled(origin.explain(&query)).await;
     let explanation = explanation.context(INTERRUPTED)??;
     if json {

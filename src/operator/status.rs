@@ -8,13 +8,16 @@ use tokio_util::sync::CancellationToken;
 use super::table::table;
 use super::words::age;
 use super::{Origin, print, print_json};
-use crate::admin::report::{Attachments, Events, Fencing, Rds, Shard, StatusReport};
+use crate::admin::report::{Attachments, Events, Fencing, Rds, Role, Shard, StatusReport};
 use crate::cli::operator::StatusArgs;
 
 /// How often `--watch` looks: fast enough to see a fail-over of seconds, and no load.
 const LOOK: Duration = Duration::from_secs(1);
 /// Moves the cursor to the upper left corner and clears the screen, on every terminal in use.
 const CLEAR: &str = "\x1b[H\x1b[2J";
+/// What whoever was asked cannot know is said to be so: zeros would say that there is none.
+const LEADER_KNOWS: &str = "only the leader knows";
+const REPLICA_KNOWS: &str = "only a replica knows";
 
 /// Prints the status, with `--watch` until `stop` is cancelled.
 ///
@@ -26,7 +29,7 @@ pub async fn run(args: StatusArgs, stop: CancellationToken) -> anyhow::Result<()
         json,
         origin,
     } = args;
-    let origin = Origin::of(origin)?;
+    let origin = Origin::of(origin).await?;
     if !watch {
         return show(&origin.status().await?, json);
     }
@@ -61,30 +64,20 @@ fn show(status: &StatusReport, json: bool) -> anyhow::Result<()> {
 }
 
 fn text(status: &StatusReport) -> String {
-    let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let unknown = || "unknown".to_owned();
-    let mut rows = vec![
-        row("driver", format!("{} {}", status.driver, status.version)),
-        row("replica", status.instance.clone()),
-        row("role", role(status)),
-        row("leader", status.holder.clone().unwrap_or_else(unknown)),
-        row("epoch", status.epoch.to_string()),
-    ];
-    if let Some(lease) = lease(status) {
-        rows.push(row("lease", lease));
-    }
-    rows.push(row("RDS", rds(&status.rds)));
-    rows.push(row("fencing", fencing(status.fencing.as_ref())));
-    rows.push(row("volumes", volumes(&status.attachments)));
-    rows.push(row("shards", shards(&status.shards)));
-    rows.push(row("events", events(status.events)));
-    let mut text = table(&[], &rows);
-    let blocked = status.attachments.blocked.iter();
+    let mut text = table(&[], &rows(status));
+    let attachments = status.attachments.as_ref();
+    let blocked = attachments.and_then(|it| it.blocked.as_deref());
+    let blocked = blocked.unwrap_or_default().iter();
     let blocked: Vec<_> = blocked.map(|it| row(&it.volume, it.why.clone())).collect();
-    let drift = status.drift.iter().map(|it| {
-        let (volume, what) = (it.volume.clone(), it.what.clone());
-        vec![volume, age(it.age_ms), what]
-    });
+    let drift = status
+        .drift
+        .as_deref()
+        .unwrap_or_default()
+        .iter()
+        .map(|it| {
+            let (volume, what) = (it.volume.clone(), it.what.clone());
+            vec![volume, age(it.age_ms), what]
+        });
     let drift: Vec<_> = drift.collect();
     if !blocked.is_empty() {
         text.push('\n');
@@ -97,20 +90,72 @@ fn text(status: &StatusReport) -> String {
     text
 }
 
+fn rows(status: &StatusReport) -> Vec<Vec<String>> {
+    let mut rows = vec![row(
+        "driver",
+        format!("{} {}", status.driver, status.version),
+    )];
+    if let Some(pod) = &status.instance {
+        rows.push(row("replica", pod.clone()));
+    }
+    rows.push(row("role", role(status)));
+    if status.role != Role::Standalone {
+        rows.push(row("leader", leader(status)));
+    }
+    let epoch = status.epoch.map(|epoch| epoch.to_string());
+    rows.push(row("epoch", epoch.unwrap_or_else(|| "unknown".to_owned())));
+    if let Some(lease) = lease(status) {
+        rows.push(row("lease", lease));
+    }
+    rows.push(row("RDS", rds(&status.rds)));
+    rows.push(row("fencing", fencing(status)));
+    rows.push(row("volumes", volumes(status.attachments.as_ref())));
+    if status.drift.is_none() {
+        rows.push(row("drift", LEADER_KNOWS.to_owned()));
+    }
+    let own = || REPLICA_KNOWS.to_owned();
+    let shards = status.shards.as_deref().map_or_else(own, shards);
+    rows.push(row("shards", shards));
+    rows.push(row("events", status.events.map_or_else(own, events)));
+    rows
+}
+
+fn row(name: &str, value: String) -> Vec<String> {
+    vec![name.to_owned(), value]
+}
+
 fn role(status: &StatusReport) -> String {
-    match &status.not_ready_because {
+    let why = status.not_ready_because.as_deref();
+    match (status.role, why) {
+        (Role::Outside, None) => {
+            "outside: no replica was asked but the Kubernetes API and the RDS".to_owned()
+        }
+        (Role::Outside, Some(why)) => {
+            format!("outside: no replica was asked, and not everything could be read: {why}")
+        }
         _ if status.ready => format!("{}, serves calls", status.role),
-        Some(why) => format!("{}, serves no calls: {why}", status.role),
-        None => format!("{}, serves no calls", status.role),
+        (_, Some(why)) => format!("{}, serves no calls: {why}", status.role),
+        (_, None) => format!("{}, serves no calls", status.role),
+    }
+}
+
+fn leader(status: &StatusReport) -> String {
+    match (&status.holder, status.epoch) {
+        (Some(holder), _) => holder.clone(),
+        (None, Some(_)) => "nobody".to_owned(),
+        (None, None) => "unknown".to_owned(),
     }
 }
 
 fn lease(status: &StatusReport) -> Option<String> {
-    let changed = status.lease_age_ms?;
-    let changed = format!("changed {} ago", age(changed));
-    Some(match status.deadline_ms {
-        Some(left) => format!("{changed}, ends in {} unless renewed", age(left)),
-        None => changed,
+    let age = age(status.lease_age_ms?);
+    Some(match (status.role, status.deadline_ms) {
+        (Role::Outside, _) => format!("renewed {age} ago by its holder's clock"),
+        (_, Some(left)) => {
+            let left = self::age(left);
+            format!("changed {age} ago, ends in {left} unless renewed")
+        }
+        (_, None) => format!("changed {age} ago"),
     })
 }
 
@@ -121,21 +166,27 @@ fn rds(rds: &Rds) -> String {
         incarnation,
         last_answer_ms,
     } = rds;
-    let answers = if *reachable {
-        "answers"
-    } else {
-        "DOES NOT ANSWER"
-    };
     let last = match last_answer_ms {
         Some(last) => format!("last {} ago", age(*last)),
         None => "never did".to_owned(),
     };
-    let restarts = plural(*incarnation, "restart");
-    format!("{address} {answers} ({last}), {restarts} noticed")
+    let answers = match reachable {
+        Some(true) => format!("answers ({last})"),
+        Some(false) => format!("DOES NOT ANSWER ({last})"),
+        None => "was not asked by this replica".to_owned(),
+    };
+    let restarts = match incarnation {
+        Some(count) => format!(", {} noticed", plural(*count, "restart")),
+        None => String::new(),
+    };
+    format!("{address} {answers}{restarts}")
 }
 
-fn fencing(fencing: Option<&Fencing>) -> String {
-    match fencing {
+fn fencing(status: &StatusReport) -> String {
+    match &status.fencing {
+        None if matches!(status.role, Role::Standby | Role::Outside | Role::Draining) => {
+            LEADER_KNOWS.to_owned()
+        }
         None => "not known yet".to_owned(),
         Some(Fencing { mode, verified }) => {
             let verified = if *verified {
@@ -148,16 +199,20 @@ fn fencing(fencing: Option<&Fencing>) -> String {
     }
 }
 
-fn volumes(attachments: &Attachments) -> String {
+fn volumes(attachments: Option<&Attachments>) -> String {
+    let Some(attachments) = attachments else {
+        return LEADER_KNOWS.to_owned();
+    };
     let Attachments {
         granted,
         free,
         blocked,
     } = attachments;
-    format!(
-        "{granted} granted, {free} free, {} not served",
-        blocked.len()
-    )
+    let counted = format!("{granted} granted, {free} free");
+    match blocked {
+        Some(blocked) => format!("{counted}, {} not served", blocked.len()),
+        None => counted,
+    }
 }
 
 fn shards(shards: &[Shard]) -> String {

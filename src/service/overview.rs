@@ -28,8 +28,8 @@ pub struct Overview {
     pub fencing: Option<FencingMode>,
     /// Restarts of the RDS that were noticed, doubtful ones included.
     pub incarnation: u64,
-    /// When the RDS last answered, and whether it did the last time.
-    pub answered: (Option<BootTime>, bool),
+    /// When the RDS last answered, and whether it did when it was last asked.
+    pub answered: (Option<BootTime>, Option<bool>),
     /// Volumes that some node may be using, and that none does.
     pub volumes: (usize, usize),
     /// The queues.
@@ -59,7 +59,7 @@ pub struct Account {
 
 /// When the RDS last answered.
 #[derive(Debug, Default)]
-pub(super) struct Reach(Mutex<(Option<BootTime>, bool)>);
+pub(super) struct Reach(Mutex<(Option<BootTime>, Option<bool>)>);
 
 // === impl Reach ===
 
@@ -67,13 +67,13 @@ impl Reach {
     /// It answered, or did not.
     pub(super) fn record(&self, answered: bool, now: BootTime) {
         let mut reach = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reach.1 = answered;
+        reach.1 = Some(answered);
         if answered {
             reach.0 = Some(now);
         }
     }
 
-    fn get(&self) -> (Option<BootTime>, bool) {
+    fn get(&self) -> (Option<BootTime>, Option<bool>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,6 +97,26 @@ impl Volumes {
             findings,
             orphans,
         }
+    }
+
+    /// Counts, on the RDS itself, the volumes that some node may be using and those that none does:
+    /// for a process that does not lead, and so does not remember them.
+    ///
+    /// # Errors
+    /// Those of the RDS.
+    pub async fn census(&self) -> Result<(usize, usize), Error> {
+        let state = &self.0;
+        let (scheme, base) = (state.scheme(), &state.settings.base);
+        let (mut granted, mut free) = (0, 0);
+        let mut show = |entry: Entry| {
+            if entry.prove_ours(&scheme, base).is_ok() {
+                let is_free = matches!(entry.register(&scheme), Register::Free(_));
+                *(if is_free { &mut free } else { &mut granted }) += 1;
+            }
+        };
+        let listed = state.backend.list(&mut show).await;
+        state.reach.record(listed.is_ok(), state.clock.boot());
+        listed.map(|()| (granted, free))
     }
 
     /// Everything about one volume. Changes nothing, so every replica may be asked.

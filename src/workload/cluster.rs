@@ -4,7 +4,7 @@
 mod replica;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub const DRIVER: &str = "demo.rds.csi.srvlab.io";
 pub const NAMESPACE: &str = "rds-csi";
 /// The name of their Lease.
 pub const LEASE: &str = "rds-csi-controller";
+/// Whose volumes these are.
+const CLUSTER: &str = "demo";
 /// Where the leader notes its epoch.
 const EPOCH: &str = "rds.csi.srvlab.io/epoch";
 /// The user of the controllers on the simulated RDS.
@@ -278,6 +280,23 @@ impl Cluster {
             }
         }
         None
+    }
+
+    /// The flags with which `status` and `explain` look at this cluster without a replica.
+    pub fn outside(&self, kubeconfig: &Path) -> Vec<String> {
+        let (plan, rds) = (&self.plan, self.plan.sim.ssh_addr());
+        vec![
+            format!("--driver-name={DRIVER}"),
+            format!("--cluster-id={CLUSTER}"),
+            format!("--rds-address={}", rds.ip()),
+            format!("--rds-port={}", rds.port()),
+            format!("--rds-user={USER}"),
+            format!("--rds-password-file={}", plan.password_file.display()),
+            format!("--rds-host-key={}", plan.sim.fingerprint()),
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--leader-election-namespace={NAMESPACE}"),
+            format!("--leader-election-lease={LEASE}"),
+        ]
     }
 
     /// Waits for a replica that serves; returns its pod.

@@ -78,25 +78,25 @@ impl Source for Fake {
         StatusReport {
             driver: "rds.csi.srvlab.io".to_owned(),
             version: "0.1.0".to_owned(),
-            instance: "controller-0".to_owned(),
+            instance: Some("controller-0".to_owned()),
             role: self.ready().0,
             ready: true,
             not_ready_because: None,
             holder: Some("controller-0_u_n".to_owned()),
-            epoch: 7,
+            epoch: Some(7),
             lease_age_ms: Some(400),
             deadline_ms: None,
             fencing: None,
             rds: Rds {
                 address: "10.0.0.1".to_owned(),
-                reachable: true,
-                incarnation: 0,
+                reachable: Some(true),
+                incarnation: Some(0),
                 last_answer_ms: None,
             },
-            shards: Vec::new(),
-            attachments: Attachments::default(),
-            drift: Vec::new(),
-            events: Events::default(),
+            shards: Some(Vec::new()),
+            attachments: Some(Attachments::default()),
+            drift: None,
+            events: Some(Events::default()),
         }
     }
 

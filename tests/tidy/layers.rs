@@ -80,7 +80,7 @@ const LAYERS: [Layer; 19] = [
     ),
     layer(
         "operator",
-        &["admin", "cli"],
+        &["admin", "cli", "config", "controller"],
         &["axum", "clap", "prost", "russh", "tonic"],
     ),
     layer(

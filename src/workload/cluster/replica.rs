@@ -278,7 +278,7 @@ impl Replica {
         let mut arguments = Arguments(vec!["controller".to_owned()]);
         arguments.path("endpoint", "unix://", &self.socket());
         arguments.flag("driver-name", super::DRIVER);
-        arguments.flag("cluster-id", "demo");
+        arguments.flag("cluster-id", super::CLUSTER);
         arguments.flag("rds-address", rds.ip());
         arguments.flag("rds-port", rds.port());
         arguments.flag("rds-user", super::USER);
