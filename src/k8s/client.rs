@@ -15,7 +15,13 @@ pub(super) const WATCH_SECONDS: u32 = 30;
 /// time of the watch and 15 s; this one is only there for the list before it.
 const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 20);
 
-/// A client for calls that must end within `limit`, or not at all.
+/// How often `limit` fits into the longest silence of a connection. The library counts the time that
+/// a connection lies idle, and goes on counting when a request is sent: with the limit itself, a
+/// renewal would be sent on a connection that is just timing out. A limit is at least the time
+/// between two renewals, so this leaves three of it between a renewal and its answer.
+const IDLE: u32 = 4;
+
+/// A client for calls whose callers wait for `limit` and then drop them, which ends the connection.
 ///
 /// It shares its connections with nobody: a burst of other requests, or their back-off, must not
 /// delay a renewal. It repeats nothing by itself, since only the election knows what is still worth
@@ -25,7 +31,7 @@ const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 20);
 /// [`Error::Client`] if the configuration names certificates or tokens that cannot be used.
 pub fn for_calls(mut config: Config, limit: Duration) -> Result<Client, Error> {
     config.connect_timeout = Some(CONNECT.min(limit));
-    config.read_timeout = Some(limit);
+    config.read_timeout = Some(limit * IDLE);
     config.write_timeout = Some(limit);
     config.default_retry = false;
     Client::try_from(config).map_err(Error::Client)

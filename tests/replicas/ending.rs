@@ -1,14 +1,16 @@
 //! A leader that is asked to end, told to end at once, or killed.
 
 use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rds_csi::workload::cluster::{Blow, LeaseTimes};
 use rds_csi::workload::provisioner::Provisioner;
 use rds_csi::workload::way::Condition;
-use tokio::time::{Instant, interval};
+use tokio::process::Command;
+use tokio::time::{Instant, interval, timeout};
 
-use crate::rig::{POLL, Rig, TIMES};
+use crate::rig::{HANG, POLL, Rig, TIMES};
 
 #[tokio::test]
 async fn a_killed_leader_is_replaced_and_that_is_told_on_the_lease() {
@@ -97,5 +99,30 @@ async fn a_crashed_process_whose_pod_survives_leads_again_without_waiting_but_no
     rig.restart(&leader).await;
     let back = rig.back(killed, "crashed again").await;
     assert!(back.ready > times.deadline, "{:?}", back.ready);
+    rig.finish().await;
+}
+
+/// What a preStop hook does, while the container is still told to live.
+async fn drain(socket: PathBuf) -> ExitStatus {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rds-csi"));
+    let command = command.arg("drain").arg("--control-socket").arg(socket);
+    let drained = timeout(HANG, command.stderr(Stdio::null()).status()).await;
+    drained.expect("it ends").unwrap()
+}
+
+#[tokio::test]
+async fn a_leader_that_is_drained_hands_over_and_lives_until_it_is_told_to_end() {
+    let mut rig = Rig::start().await;
+    let leader = rig.leader().await;
+    let replica = rig.cluster.replica_mut(&leader).unwrap();
+    let control = replica.control_socket();
+    let asked = Instant::now();
+    assert!(drain(control).await.success(), "{}", rig.logs());
+    let back = rig.back(asked, "drained").await;
+    assert_ne!(back.pod, leader);
+    assert!(rig.runs(&leader), "it waits for its signal");
+    rig.hit(&leader, Blow::Terminate);
+    assert_eq!(rig.ended(&leader).await.code(), Some(0), "{}", rig.logs());
+    rig.restart(&leader).await;
     rig.finish().await;
 }

@@ -33,12 +33,12 @@ pub(crate) const TIMES: LeaseTimes = LeaseTimes {
     deadline: Duration::from_millis(1200),
     retry: Duration::from_millis(400),
 };
-/// Twice as long, where the same leader is to stay on a machine that does much else, or where
+/// Three times as long, where the same leader is to stay on a machine that does much else, or where
 /// something takes its time whatever the lease.
 pub(crate) const SLOW: LeaseTimes = LeaseTimes {
-    duration: Duration::from_secs(4),
-    deadline: Duration::from_millis(2400),
-    retry: Duration::from_millis(800),
+    duration: Duration::from_secs(6),
+    deadline: Duration::from_millis(3600),
+    retry: Duration::from_millis(1200),
 };
 /// What the default's seconds become.
 pub(crate) const SCALE: u32 = 5;

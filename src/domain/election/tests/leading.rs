@@ -35,6 +35,7 @@ fn a_leader_ends_at_its_deadline_counted_from_before_the_request_was_sent() {
             Intent::End(End::Lost(Loss::Expired)),
             "{renewals:?}"
         );
+        assert!(leadership.ran_out(ms(until)), "{renewals:?}");
     }
 }
 
