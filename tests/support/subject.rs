@@ -120,8 +120,11 @@ impl<'a> Subject<'a> {
     /// Detaches and deletes: nothing is left.
     pub(crate) async fn clear(&self, case: &str) {
         self.bed.machine(NODE).disconnect(self.id.as_str());
-        self.replica.unpublish_all(&self.id).await.expect(case);
-        self.replica.delete(&self.id).await.expect(case);
+        let (replica, id) = (self.replica, &self.id);
+        // Lines have little time in tests of lost replies, and a busy machine may need more.
+        let detached = insist(replica, || replica.unpublish_all(id)).await;
+        detached.expect(case);
+        insist(replica, || replica.delete(id)).await.expect(case);
         assert_eq!(self.bed.holdings(), Vec::<String>::new(), "{case}");
     }
 }
