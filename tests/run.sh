@@ -56,10 +56,10 @@ count() {
 }
 
 gate 'format' cargo fmt --check
-gate 'clippy' cargo clippy --all-targets --locked -- -D warnings
+gate 'clippy' cargo clippy --workspace --all-targets --locked -- -D warnings
 # What a release image is built from: neither simulator nor demo.
 gate 'release features' cargo check --no-default-features --locked
-gate 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked
+gate 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 step 'tools of the test bed' testbed/build.sh "${TOOLS[@]}"
 if ((status == NO_GO)) && [[ ${CI:-} != true ]]; then
@@ -68,7 +68,7 @@ elif ((status != 0)); then
     failed=$((failed + 1))
 fi
 
-step 'tests' cargo test --locked --no-fail-fast
+step 'tests' cargo test --workspace --locked --no-fail-fast
 count
 
 printf '\n== timings\n'

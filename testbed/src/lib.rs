@@ -1,0 +1,1 @@
+//! A real Kubernetes control plane, stock sidecars and the driver, as processes on one machine.
