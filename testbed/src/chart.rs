@@ -140,6 +140,16 @@ impl Chart {
         template.ok_or_else(|| Trouble::found("the rendered Deployment describes no pod"))
     }
 
+    /// How many pods the Deployment wants.
+    ///
+    /// # Errors
+    /// There is not one Deployment.
+    pub fn replicas(&self) -> Result<usize, Trouble> {
+        let deployment: Deployment = self.one()?;
+        let replicas = deployment.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        usize::try_from(replicas).attempt(|| format!("want {replicas} replicas"))
+    }
+
     /// Applies everything but what kubelets run. The namespace must exist.
     ///
     /// # Errors
@@ -166,13 +176,16 @@ impl Chart {
             .unwrap_or(("", text(object, "/apiVersion")));
         let kind = GroupVersionKind::gvk(group, version, text(object, "/kind"));
         let (resource, capabilities) = pinned_kind(client, &kind).await?;
-        let api: Api<DynamicObject> = match (capabilities.scope, text(object, "/metadata/namespace")) {
-            (Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
-            (Scope::Namespaced, "") => {
-                Api::namespaced_with(client.clone(), &self.namespace, &resource)
-            }
-            (Scope::Namespaced, named) => Api::namespaced_with(client.clone(), named, &resource),
-        };
+        let api: Api<DynamicObject> =
+            match (capabilities.scope, text(object, "/metadata/namespace")) {
+                (Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
+                (Scope::Namespaced, "") => {
+                    Api::namespaced_with(client.clone(), &self.namespace, &resource)
+                }
+                (Scope::Namespaced, named) => {
+                    Api::namespaced_with(client.clone(), named, &resource)
+                }
+            };
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let name = text(object, "/metadata/name");
         api.patch(name, &params, &Patch::Apply(object)).await?;
@@ -181,7 +194,10 @@ impl Chart {
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! The controller's Deployment: its pods, who of them leads, and what can happen to them.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{PodSpec, ServiceAccount};
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::PodSpec;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::time::{Instant, interval, timeout};
 
-use crate::kubeconfig::{Access, Credential};
+use crate::control_plane::ControlPlane;
+use crate::kubeconfig::Access;
 use crate::pod::Pod;
 use crate::pod::container::BackOff;
 use crate::pod::exits::Exits;
@@ -42,10 +42,8 @@ pub struct Plan {
     pub lease: String,
     /// An administrator's client: what a kubelet reads for its pods.
     pub client: Client,
-    /// The administrator's access; the ServiceAccount's is the same with its token.
-    pub access: Access,
-    /// Where the API server listens.
-    pub api: SocketAddr,
+    /// Where the API is, and tokens for it come from.
+    pub plane: Arc<ControlPlane>,
     /// Where the RDS listens.
     pub rds: SocketAddr,
     /// What is in the images.
@@ -61,10 +59,19 @@ pub struct Plan {
 }
 
 /// The running pods. Dropping it kills them.
+#[derive(Debug)]
 pub struct Deployment {
     plan: Plan,
     pods: Mutex<Vec<Arc<Pod>>>,
     made: Mutex<usize>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The Lease as it stands in the API.
@@ -83,6 +90,13 @@ pub struct LeaseView {
 // === impl Plan ===
 
 impl Plan {
+    /// Where the API server listens.
+    pub(crate) fn api(&self) -> Result<SocketAddr, Trouble> {
+        let server = self.plane.server();
+        let address = server.trim_start_matches("https://").parse();
+        address.attempt(|| format!("read the address {server}"))
+    }
+
     pub(crate) fn service_account(&self) -> Result<String, Trouble> {
         let account = self.spec.service_account_name.clone();
         account.ok_or_else(|| Trouble::found("the chart's pods have no ServiceAccount"))
@@ -91,28 +105,22 @@ impl Plan {
     /// A kubeconfig with a token of the pods' ServiceAccount, for the API server at this address.
     pub(crate) async fn kubeconfig(&self, address: SocketAddr) -> Result<String, Trouble> {
         let account = self.service_account()?;
-        let what = || format!("get a token for ServiceAccount {account}");
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.namespace);
-        let request = TokenRequest {
-            spec: TokenRequestSpec::default(),
-            ..TokenRequest::default()
-        };
-        let params = PostParams::default();
-        let call = accounts.create_token_request(&account, &params, &request);
-        let made = timeout(CALL_LIMIT, call).await.attempt(what)?.attempt(what)?;
-        let token = made.status.map(|status| status.token);
-        let token = token.ok_or("there is none in the answer").attempt(what)?;
+        let token = self
+            .plane
+            .token(&self.client, &self.namespace, &account)
+            .await;
+        let token = token.attempt(|| format!("be ServiceAccount {account}"))?;
         let access = Access {
             server: format!("https://{address}"),
-            credential: Credential::Token(token),
-            ..self.access.clone()
+            ..self.plane.access_with(token)
         };
         let what = || "write a kubeconfig".to_owned();
         let mut file: serde_json::Value =
             serde_json::from_str(&access.kubeconfig()).attempt(what)?;
         // A pod's own namespace is a file beside its token.
-        if let Some(context) = file.pointer_mut("/contexts/0/context") {
-            context["namespace"] = self.namespace.clone().into();
+        let context = file.pointer_mut("/contexts/0/context");
+        if let Some(context) = context.and_then(serde_json::Value::as_object_mut) {
+            context.insert("namespace".to_owned(), self.namespace.clone().into());
         }
         Ok(file.to_string())
     }
@@ -194,14 +202,13 @@ impl Deployment {
         pod.vanish().await;
     }
 
-    /// Replaces all pods, one after the other: the next when the new one is ready.
+    /// Replaces all pods as the chart's `maxSurge: 1` and `maxUnavailable: 0` have it: one more is
+    /// started, and when it is ready an old one goes.
     ///
     /// # Errors
     /// One cannot be started, or is not ready within `limit`.
     pub async fn roll(&self, limit: Duration) -> Result<(), Trouble> {
         for old in self.pods() {
-            self.forget(&old);
-            old.delete().await;
             let new = self.add().await?;
             let ready = async {
                 let mut ticks = interval(LOOK_EVERY);
@@ -211,6 +218,8 @@ impl Deployment {
             };
             let what = || format!("see {} ready:\n{}", new.name(), new.logs());
             timeout(limit, ready).await.attempt(what)?;
+            self.forget(&old);
+            old.delete().await;
         }
         Ok(())
     }
@@ -277,9 +286,9 @@ impl Deployment {
                 }
             }
         };
-        timeout(limit, look).await.attempt(|| {
-            format!("see a leader within {limit:?}:\n{}", self.logs())
-        })
+        timeout(limit, look)
+            .await
+            .attempt(|| format!("see a leader within {limit:?}:\n{}", self.logs()))
     }
 
     /// The Lease.
@@ -290,13 +299,18 @@ impl Deployment {
         let what = || format!("read Lease {}", self.plan.lease);
         let leases: Api<Lease> = Api::namespaced(self.plan.client.clone(), &self.plan.namespace);
         let call = leases.get(&self.plan.lease);
-        let lease = timeout(CALL_LIMIT, call).await.attempt(what)?.attempt(what)?;
+        let lease = timeout(CALL_LIMIT, call)
+            .await
+            .attempt(what)?
+            .attempt(what)?;
         let epoch = lease.annotations().get(EPOCH);
         let epoch = epoch.and_then(|epoch| epoch.trim_start_matches('e').parse().ok());
         let spec = lease.spec.unwrap_or_default();
         let holder = spec.holder_identity.unwrap_or_default();
         let pods = self.pods();
-        let held = pods.iter().find(|pod| holder.starts_with(&pod.holder_prefix()));
+        let held = pods
+            .iter()
+            .find(|pod| holder.starts_with(&pod.holder_prefix()));
         Ok(LeaseView {
             pod: held.map(|pod| pod.name().to_owned()),
             epoch,

@@ -58,11 +58,23 @@ pub struct Node {
     tasks: Mutex<JoinSet<()>>,
 }
 
+// === impl Cluster ===
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("driver", &self.driver)
+            .finish_non_exhaustive()
+    }
+}
+
 // === impl Node ===
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,7 +96,10 @@ impl Node {
             beat(client, name).await
         };
         let what = || format!("make node {name}");
-        timeout(CALL_LIMIT, apply).await.attempt(what)?.attempt(what)?;
+        timeout(CALL_LIMIT, apply)
+            .await
+            .attempt(what)?
+            .attempt(what)?;
         node.start();
         // The API server taints every new node; the taint goes with the first look at its condition.
         let nodes: Api<NodeObject> = Api::all(node.cluster.client.clone());
@@ -135,13 +150,18 @@ impl Node {
     /// # Errors
     /// The API refuses.
     pub async fn taint_out_of_service(&self) -> Result<(), Trouble> {
-        let taint = json!([{"key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"}]);
+        let taint =
+            json!([{"key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"}]);
         let patch = Patch::Strategic(json!({"spec": {"taints": taint}}));
         let nodes: Api<NodeObject> = Api::all(self.cluster.client.clone());
         let params = PatchParams::default();
         let call = nodes.patch(&self.name, &params, &patch);
         let what = || format!("taint node {}", self.name);
-        timeout(CALL_LIMIT, call).await.attempt(what)?.attempt(what).map(drop)
+        timeout(CALL_LIMIT, call)
+            .await
+            .attempt(what)?
+            .attempt(what)
+            .map(drop)
     }
 
     /// Its objects go, as when a cloud removes the machine; what the machine does is not touched.
@@ -161,7 +181,10 @@ impl Node {
             gone(leases.delete(&self.name, &params).await.map(drop))
         };
         let what = || format!("remove node {}", self.name);
-        timeout(CALL_LIMIT, calls).await.attempt(what)?.attempt(what)
+        timeout(CALL_LIMIT, calls)
+            .await
+            .attempt(what)?
+            .attempt(what)
     }
 
     fn boot(&self) {
@@ -194,5 +217,8 @@ async fn beat(client: &Client, name: &str) -> kube::Result<()> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), HEARTBEATS);
     let lease = objects::lease(name);
     let params = PatchParams::apply("kubelet").force();
-    leases.patch(name, &params, &Patch::Apply(lease)).await.map(drop)
+    leases
+        .patch(name, &params, &Patch::Apply(lease))
+        .await
+        .map(drop)
 }

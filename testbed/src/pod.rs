@@ -69,14 +69,18 @@ impl Pod {
             service_account: plan.service_account()?,
         };
         let spec = plan.spec.clone();
-        let folder = plan.folder.join(format!("{name}-{}", facts.uid));
+        let folder = plan.folder.join(name);
         let made = Volumes::make(&spec, &plan.client, &plan.namespace, &facts.uid, &folder);
         let grace = spec.termination_grace_period_seconds.unwrap_or(GRACE);
         let mut pod = Self {
             volumes: made.await?,
             ports: Mutex::default(),
-            api: Way::to(plan.api).await.attempt(|| "make a way to the API".to_owned())?,
-            rds: Way::to(plan.rds).await.attempt(|| "make a way to the RDS".to_owned())?,
+            api: Way::to(plan.api()?)
+                .await
+                .attempt(|| "make a way to the API".to_owned())?,
+            rds: Way::to(plan.rds)
+                .await
+                .attempt(|| "make a way to the RDS".to_owned())?,
             logs: plan.logs.clone(),
             members: Vec::new(),
             grace: Duration::from_secs(grace.unsigned_abs()),
@@ -89,7 +93,9 @@ impl Pod {
         for rendered in pod.spec.init_containers.clone().unwrap_or_default() {
             if rendered.restart_policy.as_deref() != Some("Always") {
                 let name = rendered.name;
-                return Err(Trouble::found(format!("{name} is no native sidecar: the bed runs no other init container")));
+                return Err(Trouble::found(format!(
+                    "{name} is no native sidecar: the bed runs no other init container"
+                )));
             }
             let member = pod.member(plan, rendered, &file, true)?;
             pod.members.push(member);
@@ -252,7 +258,8 @@ impl Pod {
     /// The end of what every container said.
     pub fn logs(&self) -> String {
         let logs = self.containers();
-        let logs = logs.map(|one| format!("=== {} {}\n{}", self.name(), one.name(), one.log_tail()));
+        let logs =
+            logs.map(|one| format!("=== {} {}\n{}", self.name(), one.name(), one.log_tail()));
         logs.collect::<Vec<_>>().join("\n")
     }
 
@@ -272,8 +279,12 @@ impl Pod {
             }
         };
         let number = number.and_then(|number| u16::try_from(number).ok());
-        let number = number.ok_or_else(|| Trouble::found(format!("nobody declares port {port:?}")))?;
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner).here(number)
+        let number =
+            number.ok_or_else(|| Trouble::found(format!("nobody declares port {port:?}")))?;
+        self.ports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .here(number)
     }
 }
 
@@ -288,7 +299,8 @@ impl Pod {
         let Some(probe) = &member.rendered.startup_probe else {
             return Ok(());
         };
-        let period = Duration::from_secs(u64::from(probe.period_seconds.unwrap_or(10).unsigned_abs()));
+        let period =
+            Duration::from_secs(u64::from(probe.period_seconds.unwrap_or(10).unsigned_abs()));
         let mut ticks = interval(period);
         for _ in 0..probe.failure_threshold.unwrap_or(3) {
             ticks.tick().await;
@@ -297,7 +309,10 @@ impl Pod {
             }
         }
         let (name, log) = (&member.rendered.name, member.container.log_tail());
-        Err(Trouble::found(format!("{name} of {} does not start:\n{log}", self.name())))
+        Err(Trouble::found(format!(
+            "{name} of {} does not start:\n{log}",
+            self.name()
+        )))
     }
 
     async fn answers(&self, _plan: &Plan, member: &Member, probe: &Probe) -> Result<bool, Trouble> {
@@ -310,7 +325,9 @@ impl Pod {
             return self.run("probe", member, exec, LEAST_GRACE).await;
         }
         let name = &member.rendered.name;
-        Err(Trouble::found(format!("the bed cannot probe {name} as the chart asks")))
+        Err(Trouble::found(format!(
+            "the bed cannot probe {name} as the chart asks"
+        )))
     }
 
     /// What a kubelet does when the pod is deleted: every preStop hook at once, SIGTERM to each
@@ -321,8 +338,10 @@ impl Pod {
         for member in &self.members {
             member.container.retire();
         }
-        let (sidecars, others): (Vec<_>, Vec<_>) =
-            self.members.iter().partition(|member| member.is_native_sidecar);
+        let (sidecars, others): (Vec<_>, Vec<_>) = self
+            .members
+            .iter()
+            .partition(|member| member.is_native_sidecar);
         let others = others.into_iter().map(|member| async move {
             self.pre_stop(member, end).await;
             member.container.stop(remaining(end)).await;
@@ -359,11 +378,16 @@ impl Pod {
         limit: Duration,
     ) -> Result<bool, Trouble> {
         let command = exec.command.clone().unwrap_or_default();
-        let launch = member.launch.inside(&member.rendered, &command, &self.volumes.places)?;
+        let launch = member
+            .launch
+            .inside(&member.rendered, &command, &self.volumes.places)?;
         let name = format!("{}.{why}", member.rendered.name);
         let child = self.program(&name, &launch).start();
         let child = child.attempt(|| format!("run {command:?}"))?;
-        Ok(child.ended(limit).await.is_ok_and(|exit| exit.status.success()))
+        Ok(child
+            .ended(limit)
+            .await
+            .is_ok_and(|exit| exit.status.success()))
     }
 }
 
@@ -374,7 +398,8 @@ impl Drop for Pod {
 }
 
 fn remaining(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now()).max(LEAST_GRACE)
+    end.saturating_duration_since(Instant::now())
+        .max(LEAST_GRACE)
 }
 
 /// A UID as Kubernetes gives one, which the driver insists on before it takes one process for the

@@ -34,9 +34,17 @@ impl Summary {
 impl fmt::Display for Summary {
     /// The rows of one test stand together, in the order in which they came.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut rows = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         rows.sort();
-        let width = rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
+        let width = rows
+            .iter()
+            .map(|row| row.what.chars().count())
+            .max()
+            .unwrap_or(0);
         let mut last = None;
         for row in &rows {
             if last != Some(&row.test) {
@@ -44,7 +52,10 @@ impl fmt::Display for Summary {
                 last = Some(&row.test);
             }
             // Values of several lines (what kubectl printed) keep their columns.
-            let value = row.value.trim_end().replace('\n', &format!("\n    {:width$}  ", ""));
+            let value = row
+                .value
+                .trim_end()
+                .replace('\n', &format!("\n    {:width$}  ", ""));
             writeln!(f, "    {:width$}  {value}", row.what)?;
         }
         Ok(())

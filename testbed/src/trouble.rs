@@ -47,6 +47,16 @@ impl fmt::Display for Trouble {
 
 impl Error for Trouble {}
 
+impl From<crate::error::Error> for Trouble {
+    fn from(error: crate::error::Error) -> Self {
+        let source: Box<dyn Error + Send + Sync> = error.into();
+        Self {
+            what: "set up the bed".to_owned(),
+            source: Some(source),
+        }
+    }
+}
+
 impl<T, E: Into<Box<dyn Error + Send + Sync>>> Attempt<T> for Result<T, E> {
     fn attempt(self, what: impl FnOnce() -> String) -> Result<T, Trouble> {
         self.map_err(|source| Trouble {

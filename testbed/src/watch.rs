@@ -87,7 +87,12 @@ where
     };
     match timeout(limit, watch).await {
         Ok(Some(now)) => Ok(now),
-        _ => Err(late("objects", what, limit, &all.values().collect::<Vec<_>>())),
+        _ => Err(late(
+            "objects",
+            what,
+            limit,
+            &all.values().collect::<Vec<_>>(),
+        )),
     }
 }
 

@@ -13,7 +13,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt as _};
 use rds_csi::workload::attachment_name;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -89,8 +89,9 @@ impl Kubelet {
                 }
                 Event::InitDone => {
                     let listed = listed.take().unwrap_or_default();
-                    let missing = running.iter().filter(|(uid, _)| !listed.contains(uid));
-                    missing.for_each(|(_, stop)| drop(stop.send_replace(true)));
+                    for (_, stop) in running.iter().filter(|(uid, _)| !listed.contains(uid)) {
+                        stop.send_replace(true);
+                    }
                 }
             }
         }
@@ -133,7 +134,10 @@ impl Kubelet {
         let volume = volumes.get(&name).await?;
         let source = volume.spec.and_then(|spec| spec.csi);
         Ok(source.map(|source| Volume {
-            unique: format!("kubernetes.io/csi/{}^{}", source.driver, source.volume_handle),
+            unique: format!(
+                "kubernetes.io/csi/{}^{}",
+                source.driver, source.volume_handle
+            ),
             handle: source.volume_handle,
         }))
     }
@@ -156,7 +160,9 @@ impl Kubelet {
             }
             sleep(AGAIN).await;
         }
-        self.cluster.sim.keep_writing(&self.node, &volume.handle, Some(WRITE_EVERY));
+        self.cluster
+            .sim
+            .keep_writing(&self.node, &volume.handle, Some(WRITE_EVERY));
     }
 
     async fn use_volume(&self, unique: &str) {
@@ -198,19 +204,25 @@ impl Kubelet {
         let volumes: Vec<&String> = in_use.keys().collect();
         let patch = Patch::Merge(json!({"status": {"volumesInUse": volumes}}));
         let nodes: Api<Node> = Api::all(self.cluster.client.clone());
-        let said = nodes.patch_status(&self.node, &PatchParams::default(), &patch).await;
+        let said = nodes
+            .patch_status(&self.node, &PatchParams::default(), &patch)
+            .await;
         // A node that was deleted has nothing to say.
         gone(said.map(drop)).map(Some)
     }
 
     async fn say_running(&self, pod: &Pod) -> kube::Result<Option<()>> {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let condition = |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now});
+        let condition =
+            |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now});
         let conditions = ["Initialized", "ContainersReady", "Ready"].map(condition);
         let status = json!({"phase": "Running", "startTime": now, "conditions": conditions});
         let patch = Patch::Strategic(json!({"status": status}));
-        let said = self.pods(pod).patch_status(&pod.name_any(), &PatchParams::default(), &patch);
-        gone(said.await.map(drop)).map(Some)
+        let pods = self.pods(pod);
+        let said = pods
+            .patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+            .await;
+        gone(said.map(drop)).map(Some)
     }
 
     /// The pod has ended: its object goes, unless it is another one by now.
@@ -249,7 +261,7 @@ mod tests {
 
     #[test]
     fn only_claims_are_a_pods_volumes() {
-        let pod: Value = json!({"spec": {"containers": [], "volumes": [
+        let pod = json!({"spec": {"containers": [], "volumes": [
             {"name": "a", "emptyDir": {}},
             {"name": "b", "persistentVolumeClaim": {"claimName": "data"}},
         ]}});

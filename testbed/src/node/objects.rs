@@ -29,7 +29,9 @@ pub(super) async fn create(
     let status = json!({"status": {
         "capacity": room, "allocatable": room, "conditions": [condition()],
     }});
-    nodes.patch_status(name, &PatchParams::default(), &Patch::Strategic(status)).await?;
+    nodes
+        .patch_status(name, &PatchParams::default(), &Patch::Strategic(status))
+        .await?;
     let plugins: Api<CSINode> = Api::all(client.clone());
     let plugin = json!({
         "metadata": {"name": name},
@@ -41,7 +43,9 @@ pub(super) async fn create(
 /// The node's heartbeat of now.
 pub(super) fn lease(name: &str) -> Value {
     // MicroTime has exactly six digits.
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+    let now = Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
+        .to_string();
     json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": name, "namespace": HEARTBEATS},

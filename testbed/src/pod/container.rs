@@ -114,9 +114,26 @@ impl Container {
         child.exit().is_none().then(|| child.pid())
     }
 
-    /// How often it was started, to be waited for.
-    pub fn lives(&self) -> watch::Receiver<u32> {
-        self.shared.lives.subscribe()
+    /// How often it was started.
+    pub fn lives(&self) -> u32 {
+        *self.shared.lives.borrow()
+    }
+
+    /// Waits until it has been started so often.
+    ///
+    /// # Errors
+    /// It has not within `limit`.
+    pub async fn started(&self, lives: u32, limit: Duration) -> Result<(), Trouble> {
+        let mut seen = self.shared.lives.subscribe();
+        let started = timeout(limit, seen.wait_for(|seen| *seen >= lives)).await;
+        let what = || {
+            format!(
+                "see start {lives} of {} in {}",
+                self.name(),
+                self.shared.pod
+            )
+        };
+        started.attempt(what)?.attempt(what).map(drop)
     }
 
     /// Does something to the process. A frozen process stands still when this returns.
@@ -139,7 +156,9 @@ impl Container {
         if blow == Blow::Freeze {
             // The signal has been sent, but threads that are on a processor stop a moment later.
             let id = i32::try_from(child.pid()).attempt(what)?;
-            let id = rustix::process::Pid::from_raw(id).ok_or("no id").attempt(what)?;
+            let id = rustix::process::Pid::from_raw(id)
+                .ok_or("no id")
+                .attempt(what)?;
             let states = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             waitid(WaitId::Pid(id), states).attempt(what)?;
         }
@@ -233,17 +252,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// Waits until a container has been started for the so-manieth time.
-pub(crate) async fn reached(
-    mut lives: watch::Receiver<u32>,
-    count: u32,
-    limit: Duration,
-) -> Result<(), Trouble> {
-    let reached = timeout(limit, lives.wait_for(|lives| *lives >= count)).await;
-    let reached = reached.attempt(|| format!("see start {count} of a container"))?;
-    reached.attempt(|| "wait for a container".to_owned()).map(drop)
 }
 
 fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

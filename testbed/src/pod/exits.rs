@@ -47,7 +47,10 @@ impl Exits {
 
     /// In the order in which they were seen.
     pub fn all(&self) -> Vec<Exit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Those that nobody asked for.

@@ -66,7 +66,9 @@ impl Programs {
         match name {
             "rds-csi" => Ok(self.driver.clone()),
             "csi-attacher" | "csi-provisioner" | "csi-resizer" => Ok(self.tools.join(name)),
-            _ => Err(Trouble::found(format!("nobody knows the program of {image}"))),
+            _ => Err(Trouble::found(format!(
+                "nobody knows the program of {image}"
+            ))),
         }
     }
 }
@@ -198,15 +200,14 @@ struct Paths<'a>(Vec<(&'a str, &'a Place)>);
 // === impl Paths ===
 
 impl<'a> Paths<'a> {
-    fn of(
-        container: &'a Container,
-        places: &'a BTreeMap<String, Place>,
-    ) -> Result<Self, Trouble> {
+    fn of(container: &'a Container, places: &'a BTreeMap<String, Place>) -> Result<Self, Trouble> {
         let mut paths = Vec::new();
         for mount in container.volume_mounts.iter().flatten() {
             let place = places.get(&mount.name).ok_or_else(|| {
                 let (container, volume) = (&container.name, &mount.name);
-                Trouble::found(format!("container {container} mounts {volume}, which is not there"))
+                Trouble::found(format!(
+                    "container {container} mounts {volume}, which is not there"
+                ))
             })?;
             paths.push((mount.mount_path.trim_end_matches('/'), place));
         }
@@ -218,7 +219,8 @@ impl<'a> Paths<'a> {
     fn relocated(&self, text: &str) -> String {
         let found = self.0.iter().find_map(|(path, place)| {
             let (before, after) = text.split_once(path)?;
-            let begins = before.is_empty() || before.ends_with(['=', ':', ',']) || before.ends_with("://");
+            let begins =
+                before.is_empty() || before.ends_with(['=', ':', ',']) || before.ends_with("://");
             let ends = after.is_empty() || after.starts_with('/');
             (begins && ends).then_some((before, after, place))
         });
@@ -348,7 +350,10 @@ mod tests {
             assert!(launched(row.clone()).is_err(), "{row}");
         }
         let good = json!({"name": "a", "image": "registry.k8s.io/sig-storage/csi-attacher:v4"});
-        assert_eq!(launched(good).unwrap().program, Path::new("/tools/csi-attacher"));
+        assert_eq!(
+            launched(good).unwrap().program,
+            Path::new("/tools/csi-attacher")
+        );
     }
 
     #[test]

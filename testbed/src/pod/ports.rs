@@ -44,7 +44,9 @@ impl Ports {
             return Ok(text.to_owned());
         };
         let everywhere = ["", "0.0.0.0", "[::]"].contains(&host);
-        let plain = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let plain = host
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
         if !everywhere && !(plain && declared.contains(&i32::from(port))) {
             return Ok(text.to_owned());
         }
@@ -88,7 +90,10 @@ mod tests {
             let expected = format!("{flag}=127.0.0.1:{here}");
             assert_eq!(ports.relocated(text, &[9808]).unwrap(), expected);
         }
-        assert_eq!(ports.relocated(":9808", &[]).unwrap(), format!("127.0.0.1:{here}"));
+        assert_eq!(
+            ports.relocated(":9808", &[]).unwrap(),
+            format!("127.0.0.1:{here}")
+        );
         let others = [
             "--otlp-endpoint=http://127.0.0.1:4317",
             "--rds-address=10.1.1.1",

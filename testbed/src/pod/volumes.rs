@@ -57,7 +57,8 @@ impl Volumes {
             let secret = content(client, namespace, &Kind::Secret, &key.name).await?;
             let value = secret.get(&key.key).cloned().unwrap_or_default();
             let value = String::from_utf8(value).attempt(|| format!("read key {}", key.key))?;
-            made.values.insert(format!("{}/{}", key.name, key.key), value);
+            made.values
+                .insert(format!("{}/{}", key.name, key.key), value);
         }
         Ok(made)
     }
@@ -72,7 +73,10 @@ impl Volumes {
         if let Some(empty) = &volume.empty_dir
             && empty.medium.as_deref() == Some("Memory")
         {
-            return Ok(Place::Prefix(format!("{MEMORY}/{}{}-", self.prefix, volume.name)));
+            return Ok(Place::Prefix(format!(
+                "{MEMORY}/{}{}-",
+                self.prefix, volume.name
+            )));
         }
         let folder = parent.join(&volume.name);
         make(&folder)?;
@@ -101,7 +105,10 @@ impl Volumes {
     pub(crate) fn remove(&self) {
         let entries = fs::read_dir(MEMORY).into_iter().flatten().flatten();
         for entry in entries {
-            let is_ours = entry.file_name().to_string_lossy().starts_with(&self.prefix);
+            let is_ours = entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(&self.prefix);
             if !self.prefix.is_empty() && is_ours {
                 // It is empty, and gone at the latest when the machine restarts.
                 drop(fs::remove_file(entry.path()));
@@ -151,9 +158,14 @@ fn chosen(
     match items {
         Some(items) => {
             let items = items.iter();
-            items.map(|item| (item.key.clone(), PathBuf::from(&item.path))).collect()
+            items
+                .map(|item| (item.key.clone(), PathBuf::from(&item.path)))
+                .collect()
         }
-        None => files.keys().map(|key| (key.clone(), PathBuf::from(key))).collect(),
+        None => files
+            .keys()
+            .map(|key| (key.clone(), PathBuf::from(key)))
+            .collect(),
     }
 }
 
