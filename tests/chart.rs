@@ -21,7 +21,5 @@ mod rights;
 mod safety;
 #[path = "chart/snapshot.rs"]
 mod snapshot;
-#[path = "support/testbed.rs"]
-mod testbed;
 #[path = "chart/versions.rs"]
 mod versions;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::testbed;
+use testbed::tools::Tools;
 
 /// Release and namespace of every rendering. Different, so that neither passes for the other.
 const RELEASE: &str = "storage";
@@ -63,7 +63,7 @@ impl Helm {
     /// `None` on a machine that has neither the tool nor Go: the test was reported as skipped.
     pub(crate) fn find(test: &str) -> Option<Self> {
         Some(Self {
-            binary: testbed::tools(test, &["helm"])?.join("helm"),
+            binary: Tools::for_test(test, &["helm"])?.path("helm"),
             home: tempfile::tempdir().expect("a temporary folder"),
         })
     }
