@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use serde_json::json;
 use testbed::control_plane::{ControlPlane, Options};
 use testbed::error::Error;
-use testbed::tools::say;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -17,7 +16,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("testbed: {error}"));
+            eprintln!("testbed: {error}");
             ExitCode::FAILURE
         }
     }
@@ -35,11 +34,12 @@ async fn run() -> Result<(), Error> {
         let plane = ControlPlane::start(Options::stock()).await?;
         let pids = plane.pids().into_iter();
         let pids: BTreeMap<_, _> = pids.map(|(part, pid)| (part.tool(), pid)).collect();
-        let kubectl = plane.tools().path("kubectl");
-        say(
-            &json!({"kubeconfig": plane.admin_kubeconfig(), "kubectl": kubectl, "pids": pids})
-                .to_string(),
-        );
+        let ready = json!({
+            "kubeconfig": plane.admin_kubeconfig(),
+            "kubectl": plane.tools().path("kubectl"),
+            "pids": pids,
+        });
+        println!("{ready}");
         std::future::pending().await
     };
     tokio::select! {
