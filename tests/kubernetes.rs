@@ -3,7 +3,7 @@
 //! writers.
 //!
 //! A test is a function `async fn(&Bed) -> Result<(), Trouble>` in a file of `tests/kubernetes/`, and a
-//! line of [`TESTS`]. Each has a bed of its own, so that it may kill whom it likes; two run at a time.
+//! line in the list below. Each has a bed of its own, so that it may kill whom it likes; two run at a time.
 //! What they measured and saw is printed at the end.
 
 #![allow(
@@ -24,12 +24,10 @@ mod suite;
 
 use std::process::ExitCode;
 
-use suite::{Test, test};
-
-/// All tests; `test!(FUNCTION)`, or `test!(FUNCTION, OPTIONS)` with an expression for the bed's options.
-const TESTS: &[Test] = &[test!(
-    lifecycle::a_pod_with_a_claim_gets_its_volume_and_gives_it_back
-)];
+// A line for each test: its function, and after `=>` the bed's options if they are not the usual.
+suite::tests! {
+    lifecycle::a_pod_with_a_claim_gets_its_volume_and_gives_it_back;
+}
 
 fn main() -> ExitCode {
     suite::run(TESTS)

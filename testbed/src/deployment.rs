@@ -48,6 +48,8 @@ pub struct Plan {
     pub rds: SocketAddr,
     /// What is in the images.
     pub programs: Programs,
+    /// More variables for the driver.
+    pub environment: Vec<(String, String)>,
     /// How soon containers that ended are started again.
     pub back_off: BackOff,
     /// Where their ends are noted.

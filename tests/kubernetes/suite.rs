@@ -32,20 +32,23 @@ pub(crate) struct Test {
     pub(crate) body: for<'a> fn(&'a Bed) -> BoxFuture<'a, Result<(), Trouble>>,
 }
 
-/// A line of the table of tests.
-macro_rules! test {
-    ($function:path) => {
-        test!($function, testbed::bed::Options::default())
-    };
-    ($function:path, $options:expr) => {
-        $crate::suite::Test {
+/// The list of tests: `FUNCTION;`, or `FUNCTION => OPTIONS;`.
+macro_rules! tests {
+    ($($function:path $(=> $options:expr)?;)*) => {
+        /// All tests.
+        const TESTS: &[$crate::suite::Test] = &[$($crate::suite::Test {
             name: stringify!($function),
-            options: || $options,
+            options: || {
+                #[allow(unused_mut, unused_assignments, reason = "only some tests have their own")]
+                let mut options = testbed::bed::Options::default();
+                $(options = $options;)?
+                options
+            },
             body: |bed| Box::pin($function(bed)),
-        }
+        }),*];
     };
 }
-pub(crate) use test;
+pub(crate) use tests;
 
 /// What the tests share: made by the first of them.
 struct Suite {
