@@ -7,6 +7,8 @@
     reason = "a test that cannot set itself up fails by panicking"
 )]
 
+#[path = "chart/accepted.rs"]
+mod accepted;
 #[path = "chart/arguments.rs"]
 mod arguments;
 #[path = "chart/helm.rs"]
@@ -21,7 +23,5 @@ mod rights;
 mod safety;
 #[path = "chart/snapshot.rs"]
 mod snapshot;
-#[path = "support/testbed.rs"]
-mod testbed;
 #[path = "chart/versions.rs"]
 mod versions;

@@ -7,9 +7,9 @@ use clap::{CommandFactory as _, Parser as _};
 use rds_csi::cli::{self, Cli};
 use rds_csi::config::Config;
 use serde_json::Value;
+use testbed::tools::Tools;
 
 use super::helm::{Helm, Rendered, cases, strings, text};
-use super::testbed;
 
 /// What `fieldRef` gives a container, for the arguments that quote it.
 const FIELDS: [(&str, &str); 3] = [
@@ -108,7 +108,7 @@ fn the_pre_stop_hook_asks_the_replica_of_its_own_container() {
 fn every_sidecar_knows_its_flags_and_elects_nobody() {
     let test = "every_sidecar_knows_its_flags_and_elects_nobody";
     let sidecars = ["csi-provisioner", "csi-attacher", "csi-resizer"];
-    let (Some(helm), Some(tools)) = (Helm::find(test), testbed::tools(test, &sidecars)) else {
+    let (Some(helm), Some(tools)) = (Helm::find(test), Tools::for_test(test, &sidecars)) else {
         return;
     };
     let rendered = helm.render(super::helm::MINIMAL);
@@ -120,7 +120,7 @@ fn every_sidecar_knows_its_flags_and_elects_nobody() {
     assert_eq!(found, sidecars);
     for container in rendered.sidecars() {
         let name = text(container, "/name");
-        let known = flags(&mut Command::new(tools.join(name)));
+        let known = flags(&mut Command::new(tools.path(name)));
         for argument in strings(container.get("args")) {
             let flag = argument.trim_start_matches('-').split('=').next();
             let flag = flag.expect("the part before the first =");

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-
-use super::testbed;
+use testbed::tools::Tools;
 
 /// Release and namespace of every rendering. Different, so that neither passes for the other.
 const RELEASE: &str = "storage";
@@ -63,7 +62,7 @@ impl Helm {
     /// `None` on a machine that has neither the tool nor Go: the test was reported as skipped.
     pub(crate) fn find(test: &str) -> Option<Self> {
         Some(Self {
-            binary: testbed::tools(test, &["helm"])?.join("helm"),
+            binary: Tools::for_test(test, &["helm"])?.path("helm"),
             home: tempfile::tempdir().expect("a temporary folder"),
         })
     }
@@ -138,6 +137,10 @@ fn stderr(output: &Output) -> String {
 // === impl Rendered ===
 
 impl Rendered {
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter()
+    }
+
     pub(crate) fn all<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         let objects = self.objects.iter();
         objects.filter(move |object| text(object, "/kind") == kind)
