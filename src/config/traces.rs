@@ -78,8 +78,8 @@ fn sampling(ratio: Option<f64>, variable: &dyn Fn(&str) -> Option<String>) -> Sa
 mod tests {
     use super::*;
 
-    fn given(flags: TraceArgs, variables: &[(&str, &str)]) -> Option<Traces> {
-        read(&flags, &|name| {
+    fn given(flags: &TraceArgs, variables: &[(&str, &str)]) -> Option<Traces> {
+        read(flags, &|name| {
             let found = variables.iter().find(|(key, _)| *key == name)?;
             Some(found.1.to_owned())
         })
@@ -96,22 +96,26 @@ mod tests {
     fn nothing_is_traced_unless_somebody_says_where_to() {
         const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all");
         const TRACES: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces");
-        let rows: [(Option<&str>, &[(&str, &str)], Option<&str>); 8] = [
-            (None, &[], None),
-            (Some(""), &[], None),
-            (None, &[ALL], Some("http://all")),
-            (None, &[ALL, TRACES], Some("http://traces")),
-            (Some("http://flag"), &[ALL, TRACES], Some("http://flag")),
-            (Some("http://flag"), &[("OTEL_SDK_DISABLED", "true")], None),
+        let rows = [
+            (None, vec![], None),
+            (Some(""), vec![], None),
+            (None, vec![ALL], Some("http://all")),
+            (None, vec![ALL, TRACES], Some("http://traces")),
+            (Some("http://flag"), vec![ALL, TRACES], Some("http://flag")),
+            (
+                Some("http://flag"),
+                vec![("OTEL_SDK_DISABLED", "true")],
+                None,
+            ),
             (
                 None,
                 &[ALL, ("OTEL_SDK_DISABLED", "false")],
                 Some("http://all"),
             ),
-            (None, &[ALL, ("OTEL_TRACES_EXPORTER", "none")], None),
+            (None, vec![ALL, ("OTEL_TRACES_EXPORTER", "none")], None),
         ];
         for (flag, variables, expected) in rows {
-            let traces = given(flags(flag, None), variables);
+            let traces = given(&flags(flag, None), &variables);
             let endpoint = traces.map(|traces| traces.endpoint);
             assert_eq!(endpoint, expected.map(Collector::new), "{variables:?}");
         }
@@ -131,9 +135,9 @@ mod tests {
         ];
         for (name, expected) in rows {
             let variables = [("OTEL_TRACES_SAMPLER", name), ARGUMENT];
-            let traces = given(flags(Some("http://c"), None), &variables);
+            let traces = given(&flags(Some("http://c"), None), &variables);
             assert_eq!(traces.unwrap().sampling, expected, "{name}");
-            let traces = given(flags(Some("http://c"), Some(0.5)), &variables);
+            let traces = given(&flags(Some("http://c"), Some(0.5)), &variables);
             assert_eq!(traces.unwrap().sampling, Sampling::ParentOr(0.5), "{name}");
         }
     }
@@ -149,7 +153,7 @@ mod tests {
             ("OTEL_BSP_SCHEDULE_DELAY", "200"),
             ("OTEL_SERVICE_NAME", "storage"),
         ];
-        let traces = given(flags(None, None), &variables).unwrap();
+        let traces = given(&flags(None, None), &variables).unwrap();
         assert_eq!(traces.queue, Some(17));
         assert_eq!(traces.delay, Some(Duration::from_millis(200)));
         assert_eq!(traces.service.as_deref(), Some("storage"));

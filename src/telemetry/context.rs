@@ -46,6 +46,10 @@ pub fn trace_id() -> Option<String> {
 
 /// The root span that ended last in this process: what a successor may want to look at.
 pub fn last() -> Option<Place> {
+    if is_on() { last_ended() } else { None }
+}
+
+pub(super) fn last_ended() -> Option<Place> {
     LAST.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opentelemetry::Context;
-use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
@@ -14,6 +13,7 @@ use opentelemetry_sdk::trace::{
 };
 use tracing::{info, warn};
 
+use super::sampler::ROOTS;
 use super::{context, semantics};
 
 /// Spans that wait for the collector, about 1 KiB each: 4 MiB at most. A node with 100 volumes that
@@ -84,7 +84,7 @@ impl SpanProcessor for Bounded {
         if !span.span_context.is_sampled() {
             return;
         }
-        if span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote {
+        if ROOTS.contains(&&*span.name) {
             context::ended(span.span_context.clone());
         }
         // What waits or is being sent counts, so that the queue inside has room for what passes here.

@@ -6,7 +6,11 @@ use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, Should
 
 /// Spans that may begin a trace. Whatever else has no parent is of no call: a look whether the RDS
 /// can be reached, every three seconds, is nothing that anybody searches for.
-const ROOTS: [&str; 5] = ["rpc", "term", "term.end", "rebuild", "reconcile"];
+pub(super) const ROOTS: [&str; 5] = ["rpc", "term", "term.end", "rebuild", "reconcile"];
+
+/// Sidecars and kubelet ask this service who we are and whether we are ready, each several times a
+/// minute and of every replica; it touches nothing.
+const UNTRACED_SERVICE: &str = "csi.v1.Identity";
 
 /// A sampler that is only asked about the beginnings of traces.
 #[derive(Debug, Clone)]
@@ -23,7 +27,7 @@ impl ShouldSample for Rooted {
         links: &[Link],
     ) -> SamplingResult {
         let has_parent = parent.is_some_and(TraceContextExt::has_active_span);
-        if has_parent || ROOTS.contains(&name) {
+        if has_parent || (ROOTS.contains(&name) && !is_chatter(attributes)) {
             return self
                 .0
                 .should_sample(parent, trace, name, kind, attributes, links);
@@ -34,6 +38,13 @@ impl ShouldSample for Rooted {
             trace_state: TraceState::NONE,
         }
     }
+}
+
+fn is_chatter(attributes: &[KeyValue]) -> bool {
+    let service = attributes
+        .iter()
+        .find(|one| one.key.as_str() == "rpc.service");
+    service.is_some_and(|one| one.value.as_str() == UNTRACED_SERVICE)
 }
 
 #[cfg(test)]
@@ -55,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_trace_is_recorded_whole_and_only_if_something_worth_it_begins_it() {
-        let sampled = within(TraceFlags::SAMPLED);
+        let recorded = within(TraceFlags::SAMPLED);
         let left_out = within(TraceFlags::NOT_SAMPLED);
         let all = || Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
         let none = || Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
@@ -63,19 +74,30 @@ mod tests {
             (all(), None, "rpc", true),
             (all(), None, "reconcile", true),
             (all(), None, "rds.command", false),
-            (all(), Some(&sampled), "rds.command", true),
+            (all(), Some(&recorded), "rds.command", true),
             (all(), Some(&left_out), "rds.command", false),
             (all(), Some(&left_out), "rpc", false),
             (none(), None, "rpc", false),
             // Whoever called us records this trace.
-            (none(), Some(&sampled), "rpc", true),
+            (none(), Some(&recorded), "rpc", true),
         ];
+        let identity = [KeyValue::new("rpc.service", UNTRACED_SERVICE)];
+        let trace = TraceId::from_bytes([1; 16]);
+        for (parent, expected) in [
+            (None, SamplingDecision::Drop),
+            (Some(&recorded), SamplingDecision::RecordAndSample),
+        ] {
+            let sampler = Rooted(all());
+            let kind = SpanKind::Internal;
+            let result = sampler.should_sample(parent, trace, "rpc", &kind, &identity, &[]);
+            assert_eq!(result.decision, expected, "{parent:?}");
+        }
         for (sampler, parent, name, expected) in rows {
             let sampler = Rooted(sampler);
             let trace = TraceId::from_bytes([1; 16]);
             let result = sampler.should_sample(parent, trace, name, &SpanKind::Internal, &[], &[]);
-            let recorded = result.decision == SamplingDecision::RecordAndSample;
-            assert_eq!(recorded, expected, "{name} {parent:?}");
+            let is_recorded = result.decision == SamplingDecision::RecordAndSample;
+            assert_eq!(is_recorded, expected, "{name} {parent:?}");
         }
     }
 }

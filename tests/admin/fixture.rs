@@ -97,6 +97,7 @@ impl Source for Fake {
             attachments: Some(Attachments::default()),
             drift: None,
             events: Some(Events::default()),
+            last_decision: None,
         }
     }
 
@@ -118,6 +119,7 @@ impl Source for Fake {
                     host: None,
                 }),
                 claims: Vec::new(),
+                last_decision: None,
                 verdict: "Nobody asks.".to_owned(),
                 advice: Vec::new(),
             }),

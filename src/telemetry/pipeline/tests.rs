@@ -5,7 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::SystemTime;
 
 use opentelemetry::InstrumentationScope;
-use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
@@ -100,10 +102,10 @@ fn the_root_that_ended_last_is_remembered() {
     };
     let bounded = Bounded::new(collector, 8, BatchConfigBuilder::default());
     let mut root = span(3);
-    root.parent_span_id = SpanId::INVALID;
+    root.name = "rpc".into();
     bounded.on_end(root);
     bounded.on_end(span(4));
-    let last = context::last().unwrap().to_string();
+    let last = context::last_ended().unwrap().to_string();
     assert_eq!(
         last,
         "00-07070707070707070707070707070707-0303030303030303-01"
