@@ -15,7 +15,7 @@ use super::fleet::{self, Until};
 use super::ground::{Tools, caller, on_bed};
 use super::processes::{BENCH, LEADER, Reading};
 use super::report::{Bound, Report, Table};
-use super::requests::Requests;
+use super::requests::{self, Requests};
 use super::seed::Seed;
 
 /// 1 is a person, 64 every node of a cluster coming back at once.
@@ -73,6 +73,7 @@ async fn measure(report: &mut Report, bed: &Bed, amount: Amount) -> anyhow::Resu
         "Publish and unpublish at the socket, {} volumes",
         volumes.len()
     );
+    let mut asked = requests::table(&title);
     let mut table = Table::new(
         title,
         &[
@@ -102,10 +103,18 @@ async fn measure(report: &mut Report, bed: &Bed, amount: Amount) -> anyhow::Resu
             seed.leaving(&volumes).await?;
         }
         for callers in CALLERS {
-            level(report, &mut table, &scene, attachments, callers).await?;
+            level(
+                report,
+                [&mut table, &mut asked],
+                &scene,
+                attachments,
+                callers,
+            )
+            .await?;
         }
     }
     report.add(table);
+    report.add(asked);
     Ok(())
 }
 
@@ -120,7 +129,7 @@ struct Scene<'a> {
 /// One number of callers: one round to warm up, then the measured time.
 async fn level(
     report: &mut Report,
-    table: &mut Table,
+    [table, asked]: [&mut Table; 2],
     scene: &Scene<'_>,
     attachments: Attachments,
     callers: usize,
@@ -143,16 +152,19 @@ async fn level(
     let before = Reading::take(bed, leader)?;
     let done = fleet::cycle(client, volumes, callers, Until::Elapsed(*span)).await?;
     let spent = Reading::take(bed, leader)?.since(&before);
-    let asked: u64 = requests.count()?.values().sum();
+    let counts = requests.count()?;
 
     let cycles = f64::from(done.cycles);
+    let during = format!("{case}: {callers}");
+    requests::add(asked, &during, &counts, cycles);
     let rate = cycles / spent.wall.as_secs_f64();
     let (publish, unpublish) = (done.publish.summary(), done.unpublish.summary());
     let mut first = vec![format!("{case}: {callers}, publish")];
     first.extend(latencies(&publish));
     first.push(format!("{rate:.0}"));
     first.push(format!("{:.2}", spent.commands as f64 / cycles / 2.0));
-    first.push(format!("{:.2}", asked as f64 / cycles));
+    let all: u64 = counts.values().sum();
+    first.push(format!("{:.2}", all as f64 / cycles));
     for program in [LEADER, BENCH, "kube-apiserver", "etcd"] {
         first.push(format!("{:.2}", ms(spent.of(program)) / cycles));
     }

@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::Value;
 
+use super::report::Table;
+
+/// Of a thousand attachments ten requests: a watch that broke, or a renewal of the Lease, is fewer.
+const WORTH_TELLING: f64 = 0.01;
+
 /// The audit log from some place on.
 #[derive(Debug)]
 pub(crate) struct Requests {
@@ -24,9 +29,9 @@ pub(crate) type Counts = BTreeMap<Kind, u64>;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kind {
     /// The program.
-    pub(crate) by: String,
+    by: String,
     /// Verb and resource.
-    pub(crate) what: String,
+    what: String,
 }
 
 // === impl Requests ===
@@ -67,5 +72,25 @@ impl Requests {
             *counts.entry(Kind { by, what }).or_default() += 1;
         }
         Ok(counts)
+    }
+}
+
+/// A table of requests, and how many of them there were for each unit of work.
+pub(crate) fn table(title: &str) -> Table {
+    let header = ["request", "of them", "for each"];
+    Table::new(format!("{title}: requests to Kubernetes"), &header)
+}
+
+/// Adds what grew with the work: the rest is housekeeping.
+pub(crate) fn add(table: &mut Table, during: &str, counts: &Counts, work: f64) {
+    for (kind, &count) in counts {
+        let each = count as f64 / work;
+        if each >= WORTH_TELLING {
+            table.row(vec![
+                format!("{during}: {} {}", kind.by, kind.what),
+                count.to_string(),
+                format!("{each:.2}"),
+            ]);
+        }
     }
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::api::storage::v1::{CSINode, VolumeAttachment};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, Resource};
-use rds_csi::workload::attachment_name;
+use rds_csi::workload::{attachment_name, finalizer_name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -14,8 +14,6 @@ use super::client::Volume;
 
 /// Requests at a time: enough to keep an API server on two processors busy.
 const AT_ONCE: usize = 32;
-/// Keeps an attachment that is being deleted, in place of external-attacher.
-const HOLD: &str = "bench.rds.test/hold";
 
 /// Who makes objects, and for which driver.
 #[derive(Clone)]
@@ -69,9 +67,11 @@ impl Seed {
             .await
     }
 
-    /// Attachments of a moment later: being deleted, and held until the driver has answered.
+    /// Attachments of a moment later: being deleted, and held by external-attacher until the driver
+    /// has answered.
     pub(crate) async fn leaving(&self, volumes: &[Volume]) -> anyhow::Result<()> {
-        self.create::<VolumeAttachment>(self.attachments(volumes, &[HOLD]))
+        let held = [finalizer_name(&self.driver)];
+        self.create::<VolumeAttachment>(self.attachments(volumes, &held))
             .await?;
         self.detach(volumes).await
     }
@@ -91,7 +91,7 @@ impl Seed {
         Ok(())
     }
 
-    fn attachments(&self, volumes: &[Volume], finalizers: &[&str]) -> Vec<Value> {
+    fn attachments(&self, volumes: &[Volume], finalizers: &[String]) -> Vec<Value> {
         let objects = volumes.iter().map(|volume| {
             let name = attachment_name(&volume.id, &self.driver, &volume.node);
             let source = json!({"persistentVolumeName": volume_name(volume)});

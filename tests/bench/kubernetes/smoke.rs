@@ -42,7 +42,7 @@ fn try_out(section: &str, name: &str) -> Result<(), Failed> {
         }
         Err(error) => return Err(error.to_string().into()),
     };
-    let measured = runtime.block_on(timeout(LIMIT, measure(section, &tools)));
+    let measured = runtime.block_on(async { timeout(LIMIT, measure(section, &tools)).await });
     let mut report = measured
         .map_err(|_| format!("it did not end within {LIMIT:?}"))?
         .map_err(|error| format!("{error:#}"))?;

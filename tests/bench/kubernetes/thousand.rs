@@ -17,7 +17,7 @@ use super::ground::{Tools, caller, on_bed};
 use super::proc;
 use super::processes::{LEADER, Reading, Spent};
 use super::report::{Report, Table};
-use super::requests::{Counts, Requests};
+use super::requests::{self, Counts, Requests};
 use super::seed::{Seed, volume_name};
 use super::witness::{Seen, Witness};
 
@@ -66,7 +66,7 @@ pub(crate) async fn run(report: &mut Report, tools: &Tools, amount: Amount) -> a
     report.add(times(&title, amount, &all));
     report.add(processor_time(&title, &all));
     report.add(memory(&title, &all));
-    report.add(requests(&title, amount, &all));
+    report.add(asked(&title, amount, &all));
     Ok(())
 }
 
@@ -228,22 +228,16 @@ fn memory(title: &str, all: &Halves) -> Table {
     table
 }
 
-/// Only what grows with the number of attachments: the rest is housekeeping.
-fn requests(title: &str, amount: Amount, all: &Halves) -> Table {
-    let header = ["request", "of them", "for each"];
-    let mut table = Table::new(format!("{title}: requests to Kubernetes"), &header);
+fn asked(title: &str, amount: Amount, all: &Halves) -> Table {
+    let mut table = requests::table(title);
     for (name, half) in all {
-        let what = half.what;
-        for (kind, count) in &half.requests {
-            let each = *count as f64 / amount.attachments as f64;
-            if each >= 0.01 {
-                table.row(vec![
-                    format!("{name}: {what}: {} {}", kind.by, kind.what),
-                    count.to_string(),
-                    format!("{each:.2}"),
-                ]);
-            }
-        }
+        let during = format!("{name}: {}", half.what);
+        requests::add(
+            &mut table,
+            &during,
+            &half.requests,
+            amount.attachments as f64,
+        );
     }
     table
 }
