@@ -236,7 +236,7 @@ impl Work {
         })
     }
 
-    fn note_repair(&self, node: &NodeLabel, message: &'static str) {
+    pub(super) fn note_repair(&self, node: &NodeLabel, message: &'static str) {
         warn!(volume.id = %self.id, %node, "{message}");
         self.happened(What::GrantRepaired {
             volume: self.id.clone(),

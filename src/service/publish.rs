@@ -156,10 +156,11 @@ impl Publishing {
                 }
                 Publish::Reopen(pair) => {
                     let after = self.work.reopen(&pair).await?;
-                    if let Some(view) = holding(&after, &pair) {
-                        return self.attached(view, pair);
+                    match holding(&after, &pair) {
+                        Some(view) if told => return self.repaired(view, pair),
+                        Some(view) => return self.attached(view, pair),
+                        None => after,
                     }
-                    after
                 }
                 Publish::RevokeFirst(names) => self.work.revoke(&names).await?,
                 Publish::HeldBy(pair) => return Err(self.held_by(&pair)),
@@ -194,6 +195,15 @@ impl Publishing {
             node: self.request.node.clone(),
             took,
         });
+        Ok(context)
+    }
+
+    /// What the node was told stands again: somebody had closed it on the RDS.
+    fn repaired(&self, view: &View, pair: Pair) -> Result<PublishContext, Error> {
+        let node = pair.node.clone();
+        let context = self.answer(view, pair)?;
+        self.work
+            .note_repair(&node, "re-opened a grant that was closed on the RDS");
         Ok(context)
     }
 
