@@ -14,6 +14,7 @@ use crate::domain::file::Directory;
 use crate::domain::id::{ClusterId, NodeId, VolumeId};
 use crate::domain::leadership::Epoch;
 use crate::domain::shard::ShardCount;
+use crate::metrics::volumes::Volumes as Counters;
 use crate::ports::{Backend, Clock, Cluster, Events};
 use crate::service::blocked::Blocked;
 use crate::service::drift::Drift;
@@ -102,6 +103,7 @@ struct State {
     drift: Drift,
     reach: Reach,
     shards: Shards,
+    counters: Counters,
 }
 
 impl Volumes {
@@ -153,6 +155,7 @@ impl Volumes {
             drift: Drift::default(),
             reach: Reach::default(),
             shards: Shards::new(settings.shards),
+            counters: Counters::default(),
             settings,
         }))
     }
@@ -188,6 +191,11 @@ impl Volumes {
     /// What there is to do in each shard of the volumes.
     pub fn load(&self) -> Vec<Load> {
         self.0.shards.load()
+    }
+
+    /// What they count.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Leadership is lost, as `why` says: nothing goes on, and every caller is told so at once.
@@ -240,8 +248,9 @@ impl Volumes {
 // === impl State ===
 
 impl State {
-    /// Tells people, if there is anywhere to tell them.
+    /// Counts it, and tells people, if there is anywhere to tell them.
     fn tell(&self, epoch: Epoch, what: What) {
+        self.counters.happened(&what, self.scheme().mode);
         if let Some(events) = &self.events {
             events.post(Event { epoch, what });
         }

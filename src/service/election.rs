@@ -1,6 +1,7 @@
 //! Drives the election: asks it what to do, does it over the Lease, publishes what this replica is.
 
 pub mod heartbeat;
+mod said;
 #[cfg(test)]
 mod testing;
 pub mod thread;
@@ -16,10 +17,11 @@ use tracing::{debug, info, warn};
 
 use crate::domain::election::{
     Change, Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Predecessor,
-    Standing, Tenure, Timing, Version,
+    Standing, Tenure, Timing, Vacancy, Version,
 };
 use crate::domain::error::{Error, Kind};
 use crate::domain::leadership::{BootTime, Epoch};
+use crate::metrics::election::Election as Counters;
 use crate::ports::{Clock, LeaseStore, Legacy};
 
 /// Reports that wait while a call on the Lease is under way, which takes seconds at most; the RDS is
@@ -42,11 +44,15 @@ pub struct Candidate {
     reports: mpsc::Receiver<Report>,
     standing: watch::Sender<Standing>,
     change: watch::Sender<Option<Change>>,
+    counters: Counters,
 }
 
 /// How the rest of the process tells the election about the RDS. Clones tell the same election.
 #[derive(Debug, Clone)]
-pub struct Reports(mpsc::Sender<Report>);
+pub struct Reports {
+    election: mpsc::Sender<Report>,
+    counters: Counters,
+}
 
 #[derive(Debug)]
 enum Report {
@@ -78,6 +84,7 @@ impl Candidate {
         let election = Election::new(me, timing);
         let (report, reports) = mpsc::channel(REPORTS);
         let (standing, published) = watch::channel(election.standing());
+        let counters = Counters::default();
         let candidate = Self {
             election,
             store,
@@ -87,8 +94,13 @@ impl Candidate {
             reports,
             standing,
             change: watch::Sender::new(None),
+            counters: counters.clone(),
         };
-        (candidate, Reports(report), published)
+        let reports = Reports {
+            election: report,
+            counters,
+        };
+        (candidate, reports, published)
     }
 
     /// The same candidate in a pod whose lock this process holds: it leaves its leadership to its
@@ -107,6 +119,11 @@ impl Candidate {
     /// Where it tells what the Lease says, for people.
     pub fn lease(&self) -> watch::Receiver<Option<Change>> {
         self.change.subscribe()
+    }
+
+    /// What it counts.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Stands for election until `stop`, then gives the Lease up. Cancel `stop` when no operation is
@@ -173,22 +190,28 @@ impl Candidate {
                 Intent::Release => Event::Released(self.store.release().await),
                 Intent::Wait { .. } | Intent::End(_) => Event::Tick,
             };
-            if let Some(failure) = failure(&event) {
-                note(&intent, failure);
-            }
+            said::failure(&intent, &event);
             event
         };
+        if let Some((vacancy, since)) = self.election.vacancy() {
+            let is_ours = matches!(intent, Intent::Succeed { .. });
+            let vacancy = if is_ours { Vacancy::SamePod } else { vacancy };
+            self.counters.reaches(vacancy, since);
+        }
         let end = async {
             match self.election.deadline() {
                 Some(deadline) => self.sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let event = tokio::select! {
             biased;
             event = call => event,
             () = end => Event::Tick,
-        }
+        };
+        let took = sent.until(self.clock.boot());
+        said::call(&intent, &event, took, &self.counters);
+        event
     }
 
     /// The short cut, once it is on record that it was used: whatever becomes of this process, the
@@ -255,14 +278,20 @@ impl Candidate {
         let change = self.election.last_change();
         self.change.send_if_modified(|last| {
             let changed = *last != change;
-            *last = change;
+            if changed {
+                let holder = |change: &Option<Change>| change.as_ref()?.holder.clone();
+                if last.is_some() && holder(&change).is_some() && holder(&change) != holder(last) {
+                    self.counters.changed_hands();
+                }
+                *last = change;
+            }
             changed
         });
         let now = self.election.standing();
         self.standing.send_if_modified(|standing| {
             let changed = !standing.is(&now);
             if changed {
-                announce(&now);
+                said::standing(&now, &self.counters);
                 *standing = now;
             }
             changed
@@ -278,43 +307,6 @@ async fn in_time(write: impl Future<Output = Result<(), Error>>) -> Result<(), E
     })
 }
 
-fn failure(event: &Event) -> Option<&Failure> {
-    match event {
-        Event::Seen(Err(failure))
-        | Event::Written {
-            result: Err(failure),
-            ..
-        }
-        | Event::Released(Err(failure)) => Some(failure),
-        _ => None,
-    }
-}
-
-/// Lost races are how an election works; a call without an answer is what an operator looks for.
-fn note(intent: &Intent, failure: &Failure) {
-    match failure {
-        Failure::Conflict | Failure::NotHeld(_) => debug!(?intent, %failure, "the Lease changed"),
-        Failure::Withheld(error) => debug!(?intent, ?error, "a call on the Lease was not made"),
-        Failure::Call(error) => warn!(?intent, ?error, "a call on the Lease failed"),
-    }
-}
-
-fn announce(standing: &Standing) {
-    match standing {
-        Standing::Following { leader, offered } => {
-            let leader = leader.as_ref().map(HolderId::as_str);
-            info!(leader, offered, "following");
-        }
-        Standing::Elected(leadership) => {
-            info!(epoch = ?leadership.epoch(), "elected; the RDS is to be read");
-        }
-        Standing::Leading(leadership) => info!(epoch = ?leadership.epoch(), "leading"),
-        Standing::Offering => warn!("the RDS is out of reach; leadership is on offer"),
-        Standing::Ended(End::Stopped) => info!("no longer standing for election"),
-        Standing::Ended(End::Lost(loss)) => warn!(%loss, "leadership is lost"),
-    }
-}
-
 // === impl Reports ===
 
 impl Reports {
@@ -328,9 +320,14 @@ impl Reports {
         self.tell(Report::Lost).await;
     }
 
+    /// Calls are served from now on.
+    pub fn serving(&self, now: BootTime) {
+        self.counters.serves(now);
+    }
+
     /// An election that is over needs no reports.
     async fn tell(&self, report: Report) {
-        if self.0.send(report).await.is_err() {
+        if self.election.send(report).await.is_err() {
             debug!("nobody stands for election any more");
         }
     }
