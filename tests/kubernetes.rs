@@ -46,6 +46,10 @@ use suite::{Test, test};
 const TESTS: &[Test] = &[
     test!(lifecycle::a_pod_with_a_claim_gets_its_volume_and_gives_it_back),
     test!(leader::a_leader_killed_in_the_middle_of_50_attaches_costs_no_pod_its_volume),
+    test!(
+        leader::a_leader_killed_after_its_first_minute_leads_on_in_the_same_pod,
+        leader::after_a_second()
+    ),
     test!(leader::a_leader_whose_pod_is_gone_in_the_middle_of_50_attaches_costs_no_pod_its_volume),
     test!(
         leader::a_leader_whose_pod_is_deleted_in_the_middle_of_10_attaches_costs_no_pod_its_volume
@@ -55,7 +59,10 @@ const TESTS: &[Test] = &[
     test!(cuts::a_leader_cut_off_from_the_api_is_replaced_and_attaches_go_on),
     test!(rolling::a_rolling_restart_under_load_keeps_no_pod_waiting),
     test!(sidecar::a_sidecar_killed_alone_is_started_again_and_its_leader_leads_on),
-    test!(gate::sidecars_of_followers_wait_through_failovers_of_every_kind),
+    test!(
+        gate::sidecars_of_followers_wait_through_failovers_of_every_kind,
+        gate::soon_again()
+    ),
     test!(alone apiserver::an_api_server_that_crashes_costs_nobody_a_volume),
 ];
 

@@ -66,6 +66,8 @@ pub struct Options {
     pub nodes: Vec<String>,
     /// Values for the chart, over those that the bed gives.
     pub values: Value,
+    /// What only tests tell the driver, and the chart has no value for.
+    pub environment: Vec<(String, String)>,
     /// How soon containers that ended are started again.
     pub back_off: BackOff,
     /// The simulated RDS; its accounts are replaced.
@@ -100,6 +102,7 @@ impl Default for Options {
             replicas: None,
             nodes: ["a", "b", "c"].map(ToOwned::to_owned).into(),
             values: json!({}),
+            environment: Vec::new(),
             back_off: BackOff::default(),
             sim: SimConfig::default(),
             released_lease: true,
@@ -150,6 +153,7 @@ impl Bed {
                 driver: ground.program.clone(),
                 tools: ground.tools.folder().to_owned(),
             },
+            environment: options.environment,
             back_off: options.back_off,
             exits: Exits::default(),
             folder: volumes.path().to_owned(),

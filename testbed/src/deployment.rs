@@ -54,6 +54,8 @@ pub struct Plan {
     pub rds: SocketAddr,
     /// What is in the images.
     pub programs: Programs,
+    /// What the driver is told besides.
+    pub environment: Vec<(String, String)>,
     /// How soon containers that ended are started again.
     pub back_off: BackOff,
     /// Where their ends are noted.

@@ -134,6 +134,9 @@ impl Pod {
                 *value = self.rds.address().port().to_string();
             }
         }
+        if launch::flag(&launch.arguments, "endpoint").is_some() {
+            launch.environment.extend(plan.environment.iter().cloned());
+        }
         let program = self.program(&rendered.name, &launch);
         let (pod, back_off) = (&self.facts.name, plan.back_off);
         let exits = plan.exits.clone();
