@@ -3,7 +3,7 @@
 //! writers.
 //!
 //! A test is a function `async fn(&Bed) -> Result<(), Trouble>` in a file of `tests/kubernetes/`, and a
-//! line of [`TESTS`]. Each has a bed of its own, so that it may kill whom it likes; two run at a time.
+//! line in the list below. Each has a bed of its own, so that it may kill whom it likes; two run at a time.
 //! What they measured and saw is printed at the end.
 
 #![allow(
@@ -40,31 +40,21 @@ mod suite;
 
 use std::process::ExitCode;
 
-use suite::{Test, test};
-
-/// All tests; `test!(FUNCTION)`, or `test!(FUNCTION, OPTIONS)` with an expression for the bed's options.
-const TESTS: &[Test] = &[
-    test!(lifecycle::a_pod_with_a_claim_gets_its_volume_and_gives_it_back),
-    test!(leader::a_leader_killed_in_the_middle_of_50_attaches_costs_no_pod_its_volume),
-    test!(
-        leader::a_leader_killed_after_its_first_minute_leads_on_in_the_same_pod,
-        leader::after_a_second()
-    ),
-    test!(leader::a_leader_whose_pod_is_gone_in_the_middle_of_50_attaches_costs_no_pod_its_volume),
-    test!(
-        leader::a_leader_whose_pod_is_deleted_in_the_middle_of_10_attaches_costs_no_pod_its_volume
-    ),
-    test!(leader::a_leader_frozen_in_the_middle_of_10_attaches_costs_no_pod_its_volume),
-    test!(cuts::a_leader_cut_off_from_the_rds_hands_over_and_attaches_go_on),
-    test!(cuts::a_leader_cut_off_from_the_api_is_replaced_and_attaches_go_on),
-    test!(rolling::a_rolling_restart_under_load_keeps_no_pod_waiting),
-    test!(sidecar::a_sidecar_killed_alone_is_started_again_and_its_leader_leads_on),
-    test!(
-        gate::sidecars_of_followers_wait_through_failovers_of_every_kind,
-        gate::soon_again()
-    ),
-    test!(alone apiserver::an_api_server_that_crashes_costs_nobody_a_volume),
-];
+// A line for each test: its function, and after `=>` the bed's options if they are not the usual.
+suite::tests! {
+    lifecycle::a_pod_with_a_claim_gets_its_volume_and_gives_it_back;
+    leader::a_leader_killed_in_the_middle_of_50_attaches_costs_no_pod_its_volume;
+    leader::a_leader_killed_after_its_first_minute_leads_on_in_the_same_pod => leader::after_a_second();
+    leader::a_leader_whose_pod_is_gone_in_the_middle_of_50_attaches_costs_no_pod_its_volume;
+    leader::a_leader_whose_pod_is_deleted_in_the_middle_of_10_attaches_costs_no_pod_its_volume;
+    leader::a_leader_frozen_in_the_middle_of_10_attaches_costs_no_pod_its_volume;
+    cuts::a_leader_cut_off_from_the_rds_hands_over_and_attaches_go_on;
+    cuts::a_leader_cut_off_from_the_api_is_replaced_and_attaches_go_on;
+    rolling::a_rolling_restart_under_load_keeps_no_pod_waiting;
+    sidecar::a_sidecar_killed_alone_is_started_again_and_its_leader_leads_on;
+    gate::sidecars_of_followers_wait_through_failovers_of_every_kind => gate::soon_again();
+    apiserver::an_api_server_that_crashes_costs_nobody_a_volume, alone;
+}
 
 fn main() -> ExitCode {
     suite::run(TESTS)

@@ -54,7 +54,7 @@ pub struct Plan {
     pub rds: SocketAddr,
     /// What is in the images.
     pub programs: Programs,
-    /// What the driver is told besides.
+    /// More variables for the driver.
     pub environment: Vec<(String, String)>,
     /// How soon containers that ended are started again.
     pub back_off: BackOff,
