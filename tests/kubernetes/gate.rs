@@ -69,7 +69,6 @@ pub(crate) async fn sidecars_of_followers_wait_through_failovers_of_every_kind(
     let mut sidecars: BTreeMap<String, usize> = BTreeMap::new();
     for ((pod, container), count) in exits(bed) {
         assert!(led.contains(pod.as_str()), "{container} of {pod} ended");
-        bed.note(format!("exits of {container} in {pod}"), count);
         *sidecars.entry(container).or_default() += count;
     }
     for (container, count) in &sidecars {
