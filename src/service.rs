@@ -14,8 +14,10 @@ use crate::domain::file::Directory;
 use crate::domain::id::{ClusterId, NodeId, VolumeId};
 use crate::domain::leadership::Epoch;
 use crate::domain::shard::ShardCount;
+use crate::metrics::volumes::Volumes as Counters;
 use crate::ports::{Backend, Clock, Cluster, Events};
 use crate::service::blocked::Blocked;
+use crate::service::decisions::Decisions;
 use crate::service::drift::Drift;
 use crate::service::election::Reports;
 use crate::service::ledger::Ledger;
@@ -25,6 +27,7 @@ use crate::service::shares::Shares;
 use crate::service::term::{NoTerm, Terms};
 
 mod blocked;
+mod decisions;
 mod drift;
 pub mod election;
 mod inspect;
@@ -45,6 +48,7 @@ mod shares;
 mod term;
 mod unpublish;
 
+pub use decisions::Decision;
 pub use drift::{Finding, Orphan};
 pub use inspect::{Page, Room, Status};
 pub use overview::{Account, Overview};
@@ -98,10 +102,12 @@ struct State {
     terms: Terms,
     ledger: Ledger,
     blocked: Blocked,
+    decisions: Decisions,
     shares: Shares,
     drift: Drift,
     reach: Reach,
     shards: Shards,
+    counters: Counters,
 }
 
 impl Volumes {
@@ -149,10 +155,12 @@ impl Volumes {
             events,
             ledger: Ledger::default(),
             blocked: Blocked::default(),
+            decisions: Decisions::default(),
             shares: Shares::default(),
             drift: Drift::default(),
             reach: Reach::default(),
             shards: Shards::new(settings.shards),
+            counters: Counters::default(),
             settings,
         }))
     }
@@ -190,6 +198,11 @@ impl Volumes {
         self.0.shards.load()
     }
 
+    /// What they count.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
     /// Leadership is lost, as `why` says: nothing goes on, and every caller is told so at once.
     pub fn cut(&self, why: &str) {
         self.0.shards.cut(why);
@@ -216,16 +229,19 @@ impl Volumes {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let term = self.0.terms.current()?;
-        let (state, volume, caller) = (Arc::clone(&self.0), id.clone(), Span::current());
+        let caller = Span::current();
+        caller.record("shard", i64::from(self.0.shards.shard(id).index()));
+        caller.record("lease.epoch", traced(term.epoch()));
+        let (state, volume) = (Arc::clone(&self.0), id.clone());
         let work = work(Arc::clone(&self.0));
         let carried = async move {
             let span = tracing::info_span!(
                 parent: &caller,
                 "volume.operation",
                 operation,
-                volume.id = %volume,
-                shard = state.shards.shard(&volume).index(),
-                lease.epoch = ?state.terms.current().map(|term| term.epoch()).ok(),
+                csi.volume_id = %volume,
+                shard = i64::from(state.shards.shard(&volume).index()),
+                lease.epoch = state.terms.current().map(|term| traced(term.epoch())).ok(),
             );
             drop(state);
             work.instrument(span).await
@@ -237,11 +253,17 @@ impl Volumes {
     }
 }
 
+/// An epoch as spans have it, whose numbers are signed.
+fn traced(epoch: Epoch) -> i64 {
+    i64::try_from(epoch.digits()).unwrap_or(i64::MAX)
+}
+
 // === impl State ===
 
 impl State {
-    /// Tells people, if there is anywhere to tell them.
+    /// Counts it, and tells people, if there is anywhere to tell them.
     fn tell(&self, epoch: Epoch, what: What) {
+        self.counters.happened(&what, self.scheme().mode);
         if let Some(events) = &self.events {
             events.post(Event { epoch, what });
         }

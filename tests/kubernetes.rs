@@ -17,14 +17,26 @@
     reason = "what was measured and seen is worth reading when all went well, too"
 )]
 
+#[path = "kubernetes/apiserver.rs"]
+mod apiserver;
 #[path = "kubernetes/app.rs"]
 mod app;
 #[path = "kubernetes/conflict.rs"]
 mod conflict;
+#[path = "kubernetes/crowd.rs"]
+mod crowd;
+#[path = "kubernetes/cuts.rs"]
+mod cuts;
 #[path = "kubernetes/expand.rs"]
 mod expand;
+#[path = "kubernetes/failover.rs"]
+mod failover;
+#[path = "kubernetes/gate.rs"]
+mod gate;
 #[path = "kubernetes/late.rs"]
 mod late;
+#[path = "kubernetes/leader.rs"]
+mod leader;
 #[path = "kubernetes/lifecycle.rs"]
 mod lifecycle;
 #[path = "kubernetes/moved.rs"]
@@ -33,6 +45,10 @@ mod moved;
 mod reconcile;
 #[path = "kubernetes/rights.rs"]
 mod rights;
+#[path = "kubernetes/rolling.rs"]
+mod rolling;
+#[path = "kubernetes/sidecar.rs"]
+mod sidecar;
 #[path = "kubernetes/stale.rs"]
 mod stale;
 #[path = "kubernetes/suite.rs"]
@@ -73,6 +89,18 @@ const TESTS: &[Test] = &[
         rights::no_request_is_forbidden_and_no_right_is_unused,
         rights::options()
     ),
+    test!(leader::a_leader_killed_in_the_middle_of_50_attaches_costs_no_pod_its_volume),
+    test!(leader::a_leader_whose_pod_is_gone_in_the_middle_of_50_attaches_costs_no_pod_its_volume),
+    test!(
+        leader::a_leader_whose_pod_is_deleted_in_the_middle_of_10_attaches_costs_no_pod_its_volume
+    ),
+    test!(leader::a_leader_frozen_in_the_middle_of_10_attaches_costs_no_pod_its_volume),
+    test!(cuts::a_leader_cut_off_from_the_rds_hands_over_and_attaches_go_on),
+    test!(cuts::a_leader_cut_off_from_the_api_is_replaced_and_attaches_go_on),
+    test!(rolling::a_rolling_restart_under_load_keeps_no_pod_waiting),
+    test!(sidecar::a_sidecar_killed_alone_is_started_again_and_its_leader_leads_on),
+    test!(gate::sidecars_of_followers_wait_through_failovers_of_every_kind),
+    test!(alone apiserver::an_api_server_that_crashes_costs_nobody_a_volume),
 ];
 
 fn main() -> ExitCode {

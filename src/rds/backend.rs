@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use tracing::{Instrument, Span, debug, field};
 
 use crate::domain::error::Error;
@@ -18,6 +19,7 @@ use crate::domain::id::VolumeId;
 use crate::domain::leadership::Permit;
 use crate::domain::names::Names;
 use crate::domain::volume::{Entry, NewVolume, PoolSpace, Remains};
+use crate::metrics::commands::Commands;
 use crate::ports::{Backend, Clock};
 use crate::rds::answer::Answer;
 use crate::rds::command::Read;
@@ -52,6 +54,7 @@ pub struct RdsBackend {
     mode: Mutex<FencingMode>,
     wait: Duration,
     run: Duration,
+    commands: Commands,
 }
 
 impl RdsBackend {
@@ -72,7 +75,13 @@ impl RdsBackend {
             mode: Mutex::new(FencingMode::Pair),
             wait,
             run,
+            commands: Commands::default(),
         }
+    }
+
+    /// What it counts.
+    pub fn commands(&self) -> &Commands {
+        &self.commands
     }
 
     /// What the pool of sessions is doing.
@@ -90,9 +99,14 @@ impl RdsBackend {
             "rds.command",
             rds.verb = line.verb(),
             rds.slot = slot,
+            // These three are filled in by the connection that sends it; of the last attempt.
+            rds.attempt = field::Empty,
+            rds.connection = field::Empty,
+            rds.round_trip_ms = field::Empty,
             rds.session = field::Empty,
             rds.request_bytes = field::Empty,
             rds.reply_bytes = field::Empty,
+            error = field::Empty,
             outcome = field::Empty,
         );
         self.exchange(line).instrument(span).await
@@ -102,19 +116,21 @@ impl RdsBackend {
         let span = Span::current();
         let nonce = Nonce::new(self.clock.random());
         let text = line.render(&nonce).map_err(failure::unsendable)?;
-        span.record("rds.request_bytes", text.len());
+        span.record("rds.request_bytes", signed(text.len()));
         let options = ExecOptions {
             label: line.verb(),
             wait: self.wait,
             run: self.run,
             reply_bytes: MAX_REPLY,
         };
+        let began = Instant::now();
         let replied = self.pool.exec(&text, &options).await;
         let result = match &replied {
             Err(error) => Err(failure::no_reply(line, error)),
             Ok(reply) => {
                 span.record("rds.session", field::display(reply.session));
-                span.record("rds.reply_bytes", reply.stdout.len());
+                let bytes = reply.stdout.len() + reply.stderr.len();
+                span.record("rds.reply_bytes", signed(bytes));
                 let raw = Raw {
                     stdout: &reply.stdout,
                     stderr: &reply.stderr,
@@ -123,7 +139,12 @@ impl RdsBackend {
                 failure::judge(line, reply::read(line, &nonce, &raw))
             }
         };
-        span.record("outcome", failure::outcome(&result));
+        let outcome = failure::outcome(&result);
+        span.record("outcome", outcome);
+        self.commands.ended(line.verb(), outcome, began.elapsed());
+        if let Err(error) = &result {
+            span.record("error", error.context());
+        }
         debug!(
             error = result.as_ref().err().map(field::display),
             "RouterOS command"
@@ -136,6 +157,11 @@ impl RdsBackend {
         let answer = self.send(line, id.as_str()).await?;
         convert::entry(line, &answer, 0)
     }
+}
+
+/// A count as spans have it, whose numbers are signed.
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[async_trait]

@@ -6,10 +6,10 @@ use crate::domain::grant::Register;
 use crate::domain::id::VolumeId;
 use crate::domain::parameters::Parameters;
 use crate::domain::volume::Entry;
-use crate::service::{State, Volumes};
 use crate::service::publish::explain;
 use crate::service::registers::not_found;
 use crate::service::term::Term;
+use crate::service::{State, Volumes};
 
 /// One volume of ListVolumes and ControllerGetVolume.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use tracing::{Instrument, debug, info, warn};
 
 use crate::domain::error::Error;
 use crate::domain::leadership::{Epoch, Leadership};
+use crate::metrics::volumes::Rows;
 use crate::service::State;
 use crate::service::loss::{self, Losses};
 use crate::service::reading::Reading;
@@ -22,7 +23,7 @@ pub(super) async fn run(state: &Arc<State>) {
     let mut complaint = Complaint::default();
     let mut losses = Losses::new();
     loop {
-        let span = tracing::info_span!("rebuild", outcome = tracing::field::Empty);
+        let span = tracing::info_span!(parent: None, "rebuild", outcome = tracing::field::Empty);
         match rebuild(state, &mut losses).instrument(span.clone()).await {
             Ok(incarnation) => {
                 span.record("outcome", "done");
@@ -53,9 +54,15 @@ async fn rebuild(state: &Arc<State>, losses: &mut Losses) -> Result<u64, Error> 
     let fencing = reading.scheme.mode.as_str();
     let leadership = Arc::new(Leadership::standalone(epoch));
     let term = state.terms.prepare(leadership, reading.scheme, incarnation);
+    state.counters.found(Rows {
+        volumes: reading.volumes.len(),
+        repaired: losses.len(),
+        ..Rows::default()
+    });
     for (id, loss) in losses.clone() {
         let (held, within, volume) = (Arc::clone(state), Arc::clone(&term), id.clone());
         let work = async move { loss::repair(&held, &within, &volume, &loss).await };
+        let work = work.in_current_span();
         state.shards.run(&id, Lane::Repair, "repair", work).await?;
         losses.remove(&id);
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::pin::pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -33,7 +32,8 @@ where
 {
     let mut last: Option<K> = None;
     let watch = async {
-        let mut seen = pin!(watch_object(api, name));
+        // On the heap: a watch is 20 kB, and tests wait inside of waits.
+        let mut seen = watch_object(api, name).boxed();
         while let Some(object) = next(&mut seen).await {
             last = object;
             if is_it(last.as_ref()) {
@@ -65,7 +65,7 @@ where
     let mut all: BTreeMap<(Option<String>, String), K> = BTreeMap::new();
     let watch = async {
         let mut listing = true;
-        let mut events = pin!(watcher(api, selection));
+        let mut events = watcher(api, selection).boxed();
         while let Some(event) = next(&mut events).await {
             match event {
                 Event::Init => {

@@ -10,6 +10,7 @@ use rds_csi::admin::report::{Attachments, Events, Explanation, Rds, Register, Ro
 use rds_csi::admin::{Health, Source, routes, server};
 use rds_csi::csi::socket::{Endpoint, bind};
 use rds_csi::domain::error::{Error, Kind};
+use rds_csi::metrics::exposition::Form;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -97,7 +98,12 @@ impl Source for Fake {
             attachments: Some(Attachments::default()),
             drift: None,
             events: Some(Events::default()),
+            last_decision: None,
         }
+    }
+
+    fn metrics(&self, form: Form) -> String {
+        format!("{form:?}\n")
     }
 
     async fn explain(&self, query: &str) -> Result<Explanation, Error> {
@@ -118,6 +124,7 @@ impl Source for Fake {
                     host: None,
                 }),
                 claims: Vec::new(),
+                last_decision: None,
                 verdict: "Nobody asks.".to_owned(),
                 advice: Vec::new(),
             }),

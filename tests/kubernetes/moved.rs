@@ -24,27 +24,38 @@ pub(crate) async fn a_stateful_set_leaves_a_dead_node_that_may_come_back(
     let old = App::of(bed, "set-0", "data-set-0").await?;
     let node = bed.node(&old.node)?;
     node.power_off();
-    until(user.all::<NodeObject>(), node.name(), "get not ready", LONG, is_down).await?;
+    until(
+        user.all::<NodeObject>(),
+        node.name(),
+        "get not ready",
+        LONG,
+        is_down,
+    )
+    .await?;
 
     let start = Instant::now();
     node.taint_out_of_service().await?;
     user.detached(&old.volume, node.name(), LONG).await?;
-    bed.note("taint to detached", format_args!("{:.2?}", start.elapsed()));
+    bed.took("taint to detached", start);
     let volume = old.volume.name.as_str();
     let is_attached = |all: &[VolumeAttachment]| all.iter().any(|one| holds(one, volume));
     let all = watcher::Config::default();
     until_all(user.all(), all, "attach the volume anew", LONG, is_attached).await?;
-    bed.note("taint to attached", format_args!("{:.2?}", start.elapsed()));
+    bed.took("taint to attached", start);
     let new = App::of(bed, "set-0", "data-set-0").await?;
-    bed.note(
-        "taint to the new pod writes",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("taint to the new pod writes", start);
     assert_eq!(new.volume, old.volume);
 
     node.start();
     let is_up = |node: Option<&NodeObject>| node.is_some() && !is_down(node);
-    until(user.all::<NodeObject>(), node.name(), "come back", LONG, is_up).await?;
+    until(
+        user.all::<NodeObject>(),
+        node.name(),
+        "come back",
+        LONG,
+        is_up,
+    )
+    .await?;
     let refused = node.machine().stage(&old.told);
     assert!(
         matches!(refused, Err(ConnectError::Refused { .. })),

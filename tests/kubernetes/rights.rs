@@ -186,7 +186,11 @@ fn record(bed: &Bed) -> Result<Done, Trouble> {
             resource = format!("{resource}/{part}");
         }
         let is_sidecar = text("/userAgent").starts_with("csi-");
-        let who = if is_sidecar { Who::Sidecars } else { Who::Driver };
+        let who = if is_sidecar {
+            Who::Sidecars
+        } else {
+            Who::Driver
+        };
         let right = (who, text("/objectRef/apiGroup"), resource, text("/verb"));
         *done.used.entry(right).or_default() += 1;
     }
