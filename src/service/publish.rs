@@ -217,10 +217,10 @@ impl Publishing {
 
     /// What the node was told stands again: somebody had closed it on the RDS.
     fn repaired(&self, view: &View, pair: Pair) -> Result<PublishContext, Error> {
-        let node = pair.node.clone();
+        let (work, node) = (&self.work, pair.node.clone());
         let context = self.answer(view, pair)?;
-        warn!(volume.id = %self.work.id, %node, "re-opened a grant that was closed on the RDS");
-        self.work.note_repair(&node, Repair::Reopened);
+        warn!(volume.id = %work.id, %node, "re-opened a grant that was closed on the RDS");
+        work.note_repair(&node, Repair::Reopened);
         Ok(context)
     }
 

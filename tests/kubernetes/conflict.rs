@@ -59,10 +59,7 @@ pub(crate) async fn a_second_node_is_refused_until_the_holder_lets_go(
     let start = Instant::now();
     user.delete::<Pod>("first").await?;
     user.attached(&first.volume, asking, LONG).await?;
-    bed.note(
-        "holder's pod deleted to attached",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("holder's pod deleted to attached", start);
     user.running("second", LONG).await?;
     bed.writes(&bed.node("b")?.machine(), SOME, LONG).await?;
     user.detached(&first.volume, holder, LONG).await?;

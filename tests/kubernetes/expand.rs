@@ -31,10 +31,7 @@ pub(crate) async fn a_volume_grows_while_its_node_writes(bed: &Bed) -> Result<()
     };
     let volumes = user.all::<PersistentVolume>();
     until(volumes, &app.volume.name, "grow", LONG, has_grown).await?;
-    bed.note(
-        "claim enlarged to volume grown",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("claim enlarged to volume grown", start);
     let disk = world.disk(&app.volume.handle).expect("it is on the RDS");
     assert_eq!(disk.size, GIB << 30);
     // What is left is the node's: its file system.

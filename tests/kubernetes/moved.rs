@@ -36,17 +36,14 @@ pub(crate) async fn a_stateful_set_leaves_a_dead_node_that_may_come_back(
     let start = Instant::now();
     node.taint_out_of_service().await?;
     user.detached(&old.volume, node.name(), LONG).await?;
-    bed.note("taint to detached", format_args!("{:.2?}", start.elapsed()));
+    bed.took("taint to detached", start);
     let volume = old.volume.name.as_str();
     let is_attached = |all: &[VolumeAttachment]| all.iter().any(|one| holds(one, volume));
     let all = watcher::Config::default();
     until_all(user.all(), all, "attach the volume anew", LONG, is_attached).await?;
-    bed.note("taint to attached", format_args!("{:.2?}", start.elapsed()));
+    bed.took("taint to attached", start);
     let new = App::of(bed, "set-0", "data-set-0").await?;
-    bed.note(
-        "taint to the new pod writes",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("taint to the new pod writes", start);
     assert_eq!(new.volume, old.volume);
 
     node.start();

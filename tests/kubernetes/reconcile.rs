@@ -78,10 +78,7 @@ async fn what_was_edited_away_comes_back(bed: &Bed) -> Result<(), Trouble> {
         );
         let is_back = || world.disk(&slot).as_ref() == Some(&granted);
         seen(&format!("the grant is back after: {edit}"), is_back).await?;
-        bed.note(
-            format!("{edit}: back after"),
-            format_args!("{:.2?}", start.elapsed()),
-        );
+        bed.took(format!("{edit}: back after"), start);
         app.goes_on(bed).await?;
         let times = format!("(x{} over", round + 1);
         let mut words = vec!["GrantRepaired", app.node.as_str()];

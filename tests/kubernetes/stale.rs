@@ -50,7 +50,7 @@ pub(crate) async fn a_deleted_node_gives_way_to_the_node_that_asks(
     };
     user.pod(&second).await?;
     user.attached(&first.volume, asking.name(), LONG).await?;
-    bed.note("asked to attached", format_args!("{:.2?}", start.elapsed()));
+    bed.took("asked to attached", start);
     user.running("second", LONG).await?;
     bed.writes(&asking.machine(), SOME, LONG).await?;
     is_cleared(bed, &first).await?;
@@ -71,10 +71,7 @@ pub(crate) async fn a_deleted_node_is_cut_off_after_the_grace_period(
     bed.writes(&app.machine, SOME, LONG).await?;
     let start = Instant::now();
     is_cleared(bed, &app).await?;
-    bed.note(
-        "Node deleted to cut off",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("Node deleted to cut off", start);
     bed.workload()
         .attached(&app.volume, deleted.name(), LONG)
         .await?;
@@ -117,20 +114,14 @@ pub(crate) async fn writes_held_by_a_node_out_of_service_never_land(
         is_down,
     )
     .await?;
-    bed.note(
-        "silent to NotReady",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("silent to NotReady", start);
 
     let start = Instant::now();
     node.taint_out_of_service().await?;
     user.detached(&old.volume, node.name(), LONG).await?;
-    bed.note("taint to detached", format_args!("{:.2?}", start.elapsed()));
+    bed.took("taint to detached", start);
     let new = App::of(bed, "set-0", "data-set-0").await?;
-    bed.note(
-        "taint to the new pod writes",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("taint to the new pod writes", start);
     assert_eq!(new.volume, old.volume);
     assert_ne!(new.node, old.node);
 
