@@ -47,8 +47,8 @@ fn pinned() -> String {
     let line = text
         .lines()
         .find(|line| line.contains("k8s.io/kubernetes v"));
-    let version = line.unwrap().rsplit_once(' ').unwrap().1;
-    version.to_owned()
+    let version = line.unwrap().split_whitespace().nth(1);
+    version.unwrap().to_owned()
 }
 
 async fn kubectl_json(plane: &ControlPlane, arguments: &[&str]) -> Value {

@@ -78,7 +78,7 @@ the pod is deleted, and that is when it hands over.
 - controller
 - --endpoint=unix:///run/csi/csi.sock
 - --driver-name={{ .Values.driver.name }}
-- --cluster-id={{ .Values.clusterId }}
+- {{ printf "--cluster-id=%s" .Values.clusterId | quote }}
 - --pod-name=$(POD_NAME)
 - --pod-uid=$(POD_UID)
 - --lock-file=/run/rds-csi-lock/lock
@@ -87,7 +87,7 @@ the pod is deleted, and that is when it hands over.
 - --leader-election-profile={{ .Values.controller.leaderElectionProfile }}
 - --rds-address={{ .Values.rds.address }}
 - --rds-port={{ .Values.rds.port }}
-- --rds-user={{ .Values.rds.user }}
+- {{ printf "--rds-user=%s" .Values.rds.user | quote }}
 {{- with .Values.rds.secret.privateKey }}
 - --rds-key-file=/etc/rds-csi/{{ . }}
 {{- end }}
@@ -115,5 +115,5 @@ the pod is deleted, and that is when it hands over.
 - --attachment-grace-period={{ .Values.controller.attachmentGracePeriod }}
 - {{ printf "--metrics-address=%s:%v" .Values.metrics.listenAddress .Values.metrics.port | quote }}
 - --log-format={{ .Values.controller.logFormat }}
-- --log-level={{ .Values.controller.logLevel }}
+- {{ printf "--log-level=%s" .Values.controller.logLevel | quote }}
 {{- end -}}

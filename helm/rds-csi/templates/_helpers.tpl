@@ -49,7 +49,7 @@
 
 {{- define "rds-csi.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rds-csi.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
