@@ -116,6 +116,7 @@ impl Work {
                 },
             };
             let need = self.need(&seen.register, &proof);
+            self.decided("mend", &seen.register, false, need.as_str());
             let after = match need {
                 Need::Nothing => return mended(outcome, Some(seen)),
                 Need::Believe(pair) => {

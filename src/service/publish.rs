@@ -2,6 +2,8 @@
 
 mod contend;
 
+use tracing::Span;
+
 use crate::domain::access::{Access, Mode};
 use crate::domain::context::{Portal, PublishContext};
 use crate::domain::error::{Effect, Error, Kind};
@@ -16,6 +18,7 @@ use crate::service::publish::contend::Consulted;
 use crate::service::registers::{After, View, Work, not_found};
 use crate::service::shards::Lane;
 use crate::service::{State, Volumes};
+use crate::telemetry::context;
 
 /// Steps that one call may take before it gives up on a register that changes under its hands.
 /// The longest way in order is: read, revoke a stray, grant with a lost reply, read, re-open. Twice
@@ -43,6 +46,7 @@ impl Volumes {
     /// `Incompatible` if the node holds it in another way, `InUse` for names that are not ours.
     pub async fn publish(&self, request: PublishVolume) -> Result<PublishContext, Error> {
         let began = self.0.clock.boot();
+        self.0.name_attachment(request.id.as_ref(), &request.node);
         self.0.know(&request.node).await?;
         let id = request.id.clone().ok_or_else(|| not_found("of that id"))?;
         self.exclusively(
@@ -66,6 +70,16 @@ impl Volumes {
 }
 
 impl State {
+    /// Tells the trace of the call which VolumeAttachment it is about.
+    pub(super) fn name_attachment(&self, id: Option<&VolumeId>, node: &NodeId) {
+        if context::is_on()
+            && let Some((cluster, id)) = self.cluster.as_ref().zip(id)
+        {
+            let name = cluster.attachment(id, node);
+            Span::current().record("k8s.volumeattachment.name", name);
+        }
+    }
+
     /// Refuses a node that does not exist.
     async fn know(&self, node: &NodeId) -> Result<(), Error> {
         let allowed = match (&self.settings.allowed_nodes, &self.cluster) {
@@ -201,7 +215,8 @@ impl Publishing {
 
     fn decide(&self, register: &Register, told: bool) -> Publish {
         let decided = publish::publish(register, &self.label, told);
-        decision("publish", register, told, decided.as_str());
+        self.work
+            .decided("publish", register, told, decided.as_str());
         decided
     }
 
@@ -277,24 +292,6 @@ impl Publishing {
             ),
         )
     }
-}
-
-/// A span of no length: it puts the decision into the trace, between the reads it rests on and the
-/// commands it leads to.
-pub(super) fn decision(
-    operation: &'static str,
-    register: &Register,
-    told: bool,
-    decided: &'static str,
-) {
-    tracing::info_span!(
-        "decision",
-        operation,
-        register = register.as_str(),
-        told,
-        decided
-    )
-    .in_scope(|| tracing::debug!("decided"));
 }
 
 /// The read-back, if it shows `pair` granted: the only thing that makes a publish succeed.
