@@ -17,6 +17,8 @@ mod collector;
 mod failover;
 #[path = "traces/joins.rs"]
 mod joins;
+#[path = "traces/propagation.rs"]
+mod propagation;
 #[path = "traces/rig.rs"]
 mod rig;
 #[path = "traces/tree.rs"]

@@ -37,13 +37,13 @@ async fn a_publish_is_one_trace_from_the_call_to_the_command() {
     let root = tree.root();
     assert_eq!((root.trace.as_str(), root.parent.as_str()), caller);
     assert_eq!((root.kind, &root.error), (2, &None), "a server's span");
-    let name = Attachment::name_of(&volume.id.parse().unwrap(), DRIVER, "node-a");
+    let name = Attachment::name_of(&volume.handle.parse().unwrap(), DRIVER, "node-a");
     let rows = [
         ("rpc.system", "grpc"),
         ("rpc.service", "csi.v1.Controller"),
         ("rpc.method", "ControllerPublishVolume"),
         ("rpc.grpc.status_code", "0"),
-        ("csi.volume_id", &volume.id),
+        ("csi.volume_id", &volume.handle),
         ("csi.node_id", "node-a"),
         ("k8s.volumeattachment.name", &name),
         ("lease.epoch", "1"),
@@ -62,7 +62,7 @@ async fn a_publish_is_one_trace_from_the_call_to_the_command() {
     assert_eq!(command.kind, 3, "a client's span");
     let rows = [
         ("rds.verb", "publish"),
-        ("rds.slot", volume.id.as_str()),
+        ("rds.slot", volume.handle.as_str()),
         ("rds.attempt", "1"),
         ("outcome", "done"),
     ];
@@ -78,15 +78,34 @@ async fn a_publish_is_one_trace_from_the_call_to_the_command() {
     }
 }
 
+/// A publish of a volume that another node has, and is to have.
+const CONFLICT: &str = "\
+csi.v1.Controller/ControllerPublishVolume FAILED_PRECONDITION
+  shard.queue
+  volume.operation publish
+    rds.command read done
+      rds.connection.wait
+      rds.exec read replied
+    decision publish held-by-other granted
+    k8s.list volumeattachments done
+    k8s.get nodes done
+";
+
 #[tokio::test]
 async fn a_conflict_shows_who_was_asked_and_what_was_decided() {
     let rig = Rig::start(1, Manner::Takes).await;
     let volume = rig.create("pv-1").await;
+    let placement = rig.cluster.placement();
+    placement.attach(&volume, "node-a").await.unwrap();
     rig.publish(&volume, "node-a").await.unwrap();
     let refused = rig.publish(&volume, "node-b").await.unwrap_err();
     let tree = rig.publish_trace(&volume, "node-b").await;
-    assert_eq!(tree.shape(), "", "{refused}");
+    assert_eq!(tree.shape(), CONFLICT);
     tree.assert_times_add_up();
+    let root = tree.root();
+    assert_eq!(root.get("error"), refused.message());
+    assert!(root.get("error").contains("node-a"), "{refused}");
+    assert_eq!(root.get("rpc.grpc.status_code"), "9");
 }
 
 #[tokio::test]
@@ -116,20 +135,63 @@ async fn a_refused_command_shows_what_the_device_said() {
     tree.assert_times_add_up();
 }
 
+/// A grant whose reply was lost: it is read what became of it, and as nobody says whether its names
+/// were told, they are opened anew before they are.
+const LOST_REPLY: &str = "\
+csi.v1.Controller/ControllerPublishVolume OK
+  shard.queue
+  volume.operation publish
+    decision publish grant free
+    permit granted
+    rds.command publish unknown
+      rds.connection.wait
+      rds.exec publish unknown
+    read_back
+      rds.command read done
+        rds.connection.wait
+        rds.exec read replied
+    decision publish reopen granted
+    k8s.list volumeattachments done
+    rds.command read done
+      rds.connection.wait
+      rds.exec read replied
+    decision mend nothing granted
+    decision publish reopen granted
+    permit granted
+    rds.command reopen done
+      rds.connection.wait
+      rds.exec reopen replied
+    read_back granted
+";
+
 #[tokio::test]
 async fn a_lost_reply_is_an_unknown_command_and_the_read_that_resolves_it() {
     let rig = Rig::start(1, Manner::Takes).await;
     let volume = rig.create("pv-1").await;
     rig.cluster.sim().faults().add(Rule {
         fault: Fault::DropAfter,
-        on: Matcher::Contains(volume.id.clone()),
+        on: Matcher::Contains(volume.handle.clone()),
         times: Some(1),
     });
     rig.publish(&volume, "node-a").await.unwrap();
     let tree = rig.publish_trace(&volume, "node-a").await;
-    assert_eq!(tree.shape(), "");
+    assert_eq!(tree.shape(), LOST_REPLY);
     let commands = tree.commands();
     assert!(commands[0].error.is_some(), "{:?}", commands[0]);
+    tree.assert_times_add_up();
+}
+
+#[tokio::test]
+async fn a_move_shows_how_long_the_former_node_had_to_be_out() {
+    let rig = Rig::start(1, Manner::Takes).await;
+    let volume = rig.create("pv-1").await;
+    rig.publish(&volume, "node-a").await.unwrap();
+    rig.unpublish(&volume, "node-a").await;
+    rig.publish(&volume, "node-b").await.unwrap();
+    let tree = rig.publish_trace(&volume, "node-b").await;
+    let (settle, command) = (tree.only("settle"), tree.only("rds.command"));
+    assert!(settle.end <= command.start, "{}", tree.shape());
+    assert_eq!(tree.parent(settle).unwrap().name, "volume.operation");
     tree.assert_times_add_up();
 }
 

@@ -10,6 +10,30 @@ use crate::rig::{HANG, POLL, Rig};
 /// Where a leader leaves the place of its last root span.
 const TRACE: &str = "rds.csi.srvlab.io/trace";
 
+/// The Lease is taken, every register is read, the claims are listed, calls are served.
+const TAKE_OVER: &str = "\
+term serves
+  election.acquire done
+    k8s.get leases done
+    k8s.patch leases done
+  rebuild.rds
+    rds.command probe done
+      rds.connection.wait
+      rds.exec probe replied
+    rds.command count done
+      rds.connection.wait
+      rds.exec count replied
+    rds.command list done
+      rds.connection.wait
+      rds.exec list replied
+  rebuild.join
+    k8s.list volumeattachments done
+    k8s.list persistentvolumes done
+    k8s.list csinodes done
+    k8s.list nodes done
+  ready
+";
+
 #[tokio::test]
 async fn a_failover_is_one_trace_that_leads_to_what_the_former_leader_did_last() {
     let mut rig = Rig::start(3, Manner::Takes).await;
@@ -26,7 +50,7 @@ async fn a_failover_is_one_trace_that_leads_to_what_the_former_leader_did_last()
     let leader = rig.leader().await.pod().to_owned();
     assert_ne!(leader, former);
     let tree = term(&rig, "the second term", |epoch| epoch > 1).await;
-    assert_eq!(tree.shape(), "");
+    assert_eq!(tree.shape(), TAKE_OVER);
     tree.assert_times_add_up();
     assert_ne!(tree.root().trace, first.root().trace);
 
@@ -63,7 +87,9 @@ async fn left_behind(rig: &Rig, span: &Span) -> String {
         loop {
             ticks.tick().await;
             let leases: Vec<Lease> = rig.cluster.api().objects();
-            let marks = leases.iter().filter_map(|lease| lease.metadata.annotations.as_ref());
+            let marks = leases
+                .iter()
+                .filter_map(|lease| lease.metadata.annotations.as_ref());
             let marks: Vec<_> = marks.filter_map(|marks| marks.get(TRACE)).collect();
             if let Some(mark) = marks.iter().find(|mark| ***mark == named) {
                 return (*mark).clone();

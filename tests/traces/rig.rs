@@ -1,8 +1,8 @@
 //! Replicas as processes that send their spans to a collector in the test.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -11,7 +11,10 @@ use rds_csi::proto::csi::controller_client::ControllerClient;
 use rds_csi::proto::csi::volume_capability::access_mode::Mode;
 use rds_csi::proto::csi::volume_capability::{AccessMode, AccessType, MountVolume};
 use rds_csi::workload::cluster::{Cluster, LeaseTimes, Options, Replica};
+use rds_csi::workload::placement::Volume;
+use serde_json::Value;
 use tokio::net::UnixStream;
+use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -36,12 +39,6 @@ const PUBLISH: &str = "csi.v1.Controller/ControllerPublishVolume";
 pub(crate) struct Rig {
     pub(crate) cluster: Cluster,
     pub(crate) collector: Collector,
-}
-
-/// A volume, as later calls name it.
-pub(crate) struct Volume {
-    pub(crate) id: String,
-    context: HashMap<String, String>,
 }
 
 // === impl Rig ===
@@ -102,22 +99,15 @@ impl Rig {
         ControllerClient::new(channel)
     }
 
+    /// A volume of which Kubernetes knows.
     pub(crate) async fn create(&self, name: &str) -> Volume {
-        let request = csi::CreateVolumeRequest {
-            name: name.to_owned(),
-            capacity_range: Some(csi::CapacityRange {
-                required_bytes: 1 << 30,
-                limit_bytes: 0,
-            }),
-            volume_capabilities: vec![capability()],
-            ..Default::default()
-        };
-        let made = self.client().await.create_volume(request).await.unwrap();
-        let made = made.into_inner().volume.unwrap();
-        Volume {
-            id: made.volume_id,
-            context: made.volume_context,
-        }
+        self.leader().await;
+        let provisioner = self.cluster.provisioner();
+        let made = provisioner.create(name, 1 << 30, false, HANG).await;
+        let volume = made.unwrap();
+        let placement = self.cluster.placement();
+        placement.add_volume(&volume).await.unwrap();
+        volume
     }
 
     pub(crate) async fn publish(&self, volume: &Volume, node: &str) -> Result<(), Status> {
@@ -132,10 +122,10 @@ impl Rig {
         traceparent: Option<&str>,
     ) -> Result<(), Status> {
         let mut request = Request::new(csi::ControllerPublishVolumeRequest {
-            volume_id: volume.id.clone(),
+            volume_id: volume.handle.clone(),
             node_id: node.to_owned(),
             volume_capability: Some(capability()),
-            volume_context: volume.context.clone(),
+            volume_context: volume.context.clone().into_iter().collect(),
             ..Default::default()
         });
         if let Some(place) = traceparent {
@@ -146,11 +136,47 @@ impl Rig {
         client.controller_publish_volume(request).await.map(drop)
     }
 
+    pub(crate) async fn unpublish(&self, volume: &Volume, node: &str) {
+        let request = csi::ControllerUnpublishVolumeRequest {
+            volume_id: volume.handle.clone(),
+            node_id: node.to_owned(),
+            ..Default::default()
+        };
+        let mut client = self.client().await;
+        client.controller_unpublish_volume(request).await.unwrap();
+    }
+
+    /// The answer of `rds-csi WORDS --json` of the leader, as soon as it is as wanted.
+    pub(crate) async fn ask(&self, words: &[&str], is_it: impl Fn(&Value) -> bool) -> Value {
+        let socket = self.leader().await.control_socket();
+        let look = async {
+            let mut ticks = tokio::time::interval(POLL);
+            loop {
+                ticks.tick().await;
+                let said = Command::new(env!("CARGO_BIN_EXE_rds-csi"))
+                    .args(words)
+                    .arg("--json")
+                    .arg(format!("--control-socket={}", socket.display()))
+                    .stdin(Stdio::null())
+                    .kill_on_drop(true)
+                    .output();
+                let said = said.await.unwrap().stdout;
+                if let Ok(answer) = serde_json::from_slice(&said)
+                    && is_it(&answer)
+                {
+                    return answer;
+                }
+            }
+        };
+        let seen = tokio::time::timeout(HANG, look).await;
+        seen.unwrap_or_else(|_| panic!("{words:?}\n{}", self.logs()))
+    }
+
     /// The trace of the only publish of this volume to this node, once it has arrived whole.
     pub(crate) async fn publish_trace(&self, volume: &Volume, node: &str) -> Tree {
         let is_root = |span: &Span| {
             let (at, of) = (span.get("csi.node_id"), span.get("csi.volume_id"));
-            span.name == PUBLISH && at == node && of == volume.id
+            span.name == PUBLISH && at == node && of == volume.handle
         };
         self.trace(&format!("publish to {node}"), is_root).await
     }

@@ -57,7 +57,8 @@ impl Tree {
         commands.collect()
     }
 
-    /// Every span on a line, children below their parents and to the right, in order of time.
+    /// Every span on a line, children below their parents and to the right, in order of time. Not the
+    /// posting of events: whether that has happened by now is a matter of chance.
     pub(crate) fn shape(&self) -> String {
         let mut text = String::new();
         let roots = self.0.iter().filter(|span| self.parent(span).is_none());
@@ -74,7 +75,6 @@ impl Tree {
             "operation",
             "decided",
             "register",
-            "k8s.event.reason",
             "outcome",
         ];
         let words = words.iter().map(|key| span.get(key));
@@ -82,12 +82,9 @@ impl Tree {
         let line = format!("{}{} {}", "  ".repeat(depth), span.name, words.join(" "));
         text.push_str(line.trim_end());
         text.push('\n');
-        let (aside, within): (Vec<_>, Vec<_>) = self
-            .children(span)
-            .into_iter()
-            .partition(|child| child.name == ASIDE);
-        // When an event is posted is a matter of chance.
-        for child in within.into_iter().chain(aside) {
+        let mut within = self.children(span);
+        within.retain(|child| child.name != ASIDE);
+        for child in within {
             self.draw(child, depth + 1, text);
         }
     }

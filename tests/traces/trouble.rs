@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rds_csi::sim::faults::DeviceFaults;
+use rds_csi::workload::cluster::Blow;
 
 use crate::collector::Manner;
 use crate::rig::{HANG, Rig};
@@ -13,9 +13,16 @@ const WELL: &str = "the collector takes spans again";
 
 #[tokio::test]
 async fn no_call_waits_for_a_collector_that_says_nothing() {
-    let rig = Rig::with(1, Manner::Hangs, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")]).await;
+    let rig = Rig::with(
+        1,
+        Manner::Hangs,
+        &[("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")],
+    )
+    .await;
     let volume = rig.create("pv-1").await;
-    rig.collector.until("spans", HANG, |spans| !spans.is_empty()).await;
+    rig.collector
+        .until("spans", HANG, |spans| !spans.is_empty())
+        .await;
     for node in ["node-a", "node-b"] {
         drop(rig.publish(&volume, node).await);
     }
@@ -31,7 +38,9 @@ async fn no_call_waits_for_a_collector_that_says_nothing() {
 async fn no_call_waits_for_a_collector_that_answers_ten_seconds_late() {
     let rig = Rig::start(1, Manner::Late(Duration::from_secs(10))).await;
     let volume = rig.create("pv-1").await;
-    rig.collector.until("spans", HANG, |spans| !spans.is_empty()).await;
+    rig.collector
+        .until("spans", HANG, |spans| !spans.is_empty())
+        .await;
     let (_, before) = rig.collector.requests();
     rig.publish(&volume, "node-a").await.unwrap();
     let (_, after) = rig.collector.requests();
@@ -60,10 +69,9 @@ async fn a_collector_that_is_not_there_costs_nothing_at_the_end() {
     let mut rig = Rig::start(1, Manner::Takes).await;
     let volume = rig.create("pv-1").await;
     rig.collector.stop().await;
-    rig.cluster.sim().world().set_faults(DeviceFaults::default());
     rig.publish(&volume, "node-a").await.unwrap();
     let replica = &mut rig.cluster.replicas_mut()[0];
-    replica.hit(rds_csi::workload::cluster::Blow::Terminate).unwrap();
+    replica.hit(Blow::Terminate).unwrap();
     let ended = replica.ended(HANG).await.expect("it ends");
     assert!(ended.success(), "{ended}");
 }
