@@ -1,5 +1,5 @@
-//! What operators and probes ask a replica: `/livez`, `/readyz`, `/status`, `/explain`, and on the
-//! control socket `/drain`.
+//! What operators and probes ask a replica: `/livez`, `/readyz`, `/metrics`, `/status`, `/explain`,
+//! and on the control socket `/drain`.
 //!
 //! There are two doors. The TCP port has no login: it changes nothing, and the random part of names
 //! on the RDS, which lets whoever knows it connect, is not shown there. The control socket belongs to
@@ -16,6 +16,7 @@ use async_trait::async_trait;
 
 use self::report::{Explanation, Role, StatusReport};
 use crate::domain::error::Error;
+use crate::metrics::exposition::Form;
 
 /// Where the answers come from.
 #[async_trait]
@@ -29,6 +30,9 @@ pub trait Source: fmt::Debug + Send + Sync {
 
     /// Everything about this replica, as it remembers it: asks neither the RDS nor the API.
     fn status(&self) -> StatusReport;
+
+    /// What it counts and measures, for a scraper. As [`Source::live`].
+    fn metrics(&self, form: Form) -> String;
 
     /// Everything about one volume, given by its id, or by `[namespace/]name` of its claim.
     ///

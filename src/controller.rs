@@ -1,6 +1,7 @@
 //! Composition root of the controller: builds the adapters, hands them to the services, supervises.
 
 mod api;
+mod meters;
 pub mod outside;
 mod replica;
 mod source;
@@ -20,13 +21,16 @@ use crate::admin::{self, Source, routes};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::rds::{HostKey, RdsConfig};
+use crate::controller::meters::Meters;
 use crate::controller::replica::{End, Replica};
 use crate::controller::source::Desk;
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
 use crate::csi::server::{self, MayAnswer};
 use crate::csi::socket;
-use crate::ports::{Backend, Clock};
+use crate::metrics::Metrics;
+use crate::metrics::rpc::Calls;
+use crate::ports::Clock;
 use crate::rds::backend::{Options, RdsBackend};
 use crate::rds::transport::{Algorithms, Credentials, Endpoint, HostKeyPin, PoolOptions, Target};
 use crate::service::Volumes;
@@ -65,11 +69,22 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         None => None,
     };
     let volumes = match &replica {
-        None => Volumes::new(backend, Arc::clone(&clock), settings),
-        Some(replica) => {
-            Volumes::in_cluster(backend, Arc::clone(&clock), settings, replica.kubernetes())
-        }
+        None => Volumes::new(backend.clone(), Arc::clone(&clock), settings),
+        Some(replica) => Volumes::in_cluster(
+            backend.clone(),
+            Arc::clone(&clock),
+            settings,
+            replica.kubernetes(),
+        ),
     };
+    let calls = Calls::default();
+    let mut metrics = Metrics::default()
+        .with(&calls)
+        .with(backend.commands())
+        .with(volumes.counters());
+    if let Some(replica) = &replica {
+        metrics = metrics.with(replica.counters());
+    }
     let end = End::default();
     let desk: Arc<dyn Source> = Arc::new(Desk {
         driver: driver_name.clone(),
@@ -78,6 +93,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         clock,
         volumes: volumes.clone(),
         kubernetes: replica.as_ref().map(Replica::side),
+        meters: Some(Meters {
+            metrics,
+            rds: backend,
+            dropped: || 0,
+        }),
         drain: end.drain.clone(),
         drained: end.drained.clone(),
     });
@@ -89,6 +109,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let routes = Routes::from(routes.into_axum_router().layer(Accept));
 
     let mut tasks = Supervisor::new(stop.clone());
+    let looking = volumes.clone();
+    tasks.spawn_aside("looking", async move {
+        looking.keep_looking().await;
+        Ok::<_, Infallible>(())
+    });
     let drained = match replica {
         None => {
             let idle = volumes.clone();
@@ -111,7 +136,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     serve_admin(&mut tasks, desk, admin, &control, &drained).await?;
     tasks.spawn(
         "csi",
-        server::serve(listener, routes, may, drained.cancelled_owned()),
+        server::serve(listener, routes, may, calls, drained.cancelled_owned()),
     );
     Ok(tasks.run().await?)
 }
@@ -151,7 +176,7 @@ async fn serve_admin(
 }
 
 /// The RDS behind its port: the one place that knows which adapter is used.
-fn backend(config: RdsConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Backend>> {
+fn backend(config: RdsConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<RdsBackend>> {
     let RdsConfig {
         address,
         port,

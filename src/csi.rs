@@ -2,6 +2,7 @@
 
 pub mod controller;
 pub mod identity;
+mod measure;
 pub mod observe;
 pub mod request;
 pub mod response;

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod domain;
 pub mod k8s;
 pub mod lockfile;
+pub mod metrics;
 pub mod operator;
 pub mod ports;
 pub mod proto;

@@ -14,6 +14,7 @@ use crate::domain::file::Directory;
 use crate::domain::id::{ClusterId, NodeId, VolumeId};
 use crate::domain::leadership::Epoch;
 use crate::domain::shard::ShardCount;
+use crate::metrics::volumes::Volumes as Counters;
 use crate::ports::{Backend, Clock, Cluster, Events};
 use crate::service::blocked::Blocked;
 use crate::service::decisions::Decisions;
@@ -106,6 +107,7 @@ struct State {
     drift: Drift,
     reach: Reach,
     shards: Shards,
+    counters: Counters,
 }
 
 impl Volumes {
@@ -158,6 +160,7 @@ impl Volumes {
             drift: Drift::default(),
             reach: Reach::default(),
             shards: Shards::new(settings.shards),
+            counters: Counters::default(),
             settings,
         }))
     }
@@ -193,6 +196,11 @@ impl Volumes {
     /// What there is to do in each shard of the volumes.
     pub fn load(&self) -> Vec<Load> {
         self.0.shards.load()
+    }
+
+    /// What they count.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Leadership is lost, as `why` says: nothing goes on, and every caller is told so at once.
@@ -253,8 +261,9 @@ fn traced(epoch: Epoch) -> i64 {
 // === impl State ===
 
 impl State {
-    /// Tells people, if there is anywhere to tell them.
+    /// Counts it, and tells people, if there is anywhere to tell them.
     fn tell(&self, epoch: Epoch, what: What) {
+        self.counters.happened(&what, self.scheme().mode);
         if let Some(events) = &self.events {
             events.post(Event { epoch, what });
         }

@@ -16,8 +16,6 @@ mod node;
 mod process;
 #[path = "csi_sanity/report.rs"]
 mod report;
-#[path = "support/testbed.rs"]
-mod testbed;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +23,7 @@ use std::time::Duration;
 use rds_csi::proto::csi::ProbeRequest;
 use rds_csi::proto::csi::identity_client::IdentityClient;
 use rds_csi::workload::cluster::{Cluster, LeaseTimes, Options};
+use testbed::tools::{Tools, say};
 use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint};
 
@@ -52,7 +51,7 @@ const SIZES: [&str; 2] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn csi_sanity_finds_nothing_and_skips_only_what_is_not_offered() {
-    let Some(tools) = testbed::tools("csi_sanity", &["csi-sanity"]) else {
+    let Some(tools) = Tools::for_test("csi_sanity", &["csi-sanity"]) else {
         return;
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -83,7 +82,7 @@ async fn csi_sanity_finds_nothing_and_skips_only_what_is_not_offered() {
 /// its CSINode, as every node is.
 #[tokio::test(flavor = "multi_thread")]
 async fn csi_sanity_finds_nothing_at_the_leader_of_three_either() {
-    let Some(tools) = testbed::tools("csi_sanity_ha", &["csi-sanity"]) else {
+    let Some(tools) = Tools::for_test("csi_sanity_ha", &["csi-sanity"]) else {
         return;
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -190,10 +189,10 @@ async fn ready_channel(endpoint: &str) -> Option<Channel> {
     (probe.into_inner().ready != Some(false)).then_some(channel)
 }
 
-async fn run_sanity(tools: &Path, folder: &Path, controller: &Path) -> Vec<Spec> {
+async fn run_sanity(tools: &Tools, folder: &Path, controller: &Path) -> Vec<Spec> {
     let report = folder.join("report.json");
     let at = |name: &str| folder.join(name).display().to_string();
-    let run = Command::new(tools.join("csi-sanity"))
+    let run = Command::new(tools.path("csi-sanity"))
         .arg(format!("--csi.endpoint=unix:{}", at("node.sock")))
         .arg(format!(
             "--csi.controllerendpoint=unix:{}",
@@ -247,5 +246,5 @@ fn tell(specs: &[Spec]) {
                 format!("csi-sanity skipped: {}: {reason}", spec.name)
             }),
     );
-    testbed::say(&lines.join("\n"));
+    say(&lines.join("\n"));
 }

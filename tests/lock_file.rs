@@ -8,10 +8,6 @@
     reason = "a test that cannot go on fails by panicking, in its helpers too"
 )]
 
-#[path = "support/testbed.rs"]
-#[allow(dead_code, reason = "this test needs no tools, only a voice")]
-mod testbed;
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,7 +18,7 @@ use rds_csi::domain::election::{HolderId, NoShortCut, ShortCutRules, Tenure};
 use rds_csi::lockfile::{LockFile, Refused};
 use rds_csi::ports::{Clock, Legacy};
 use rustix::process::{Pid, Signal, kill_process};
-use testbed::say;
+use testbed::tools::say;
 
 const UID: &str = "a6f1b2c3-6d2c-4c58-9d0a-2f8f0d9b7a11";
 

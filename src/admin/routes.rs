@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -15,6 +16,7 @@ use tracing::info;
 use crate::admin::report::{Explanation, StatusReport};
 use crate::admin::{Health, Source};
 use crate::domain::error::{Error, Kind};
+use crate::metrics::exposition::Form;
 
 /// An explanation reads one entry of the RDS (10 s by default) and, at the same time, the API.
 pub(super) const EXPLAIN: Duration = Duration::from_secs(12);
@@ -68,6 +70,7 @@ fn router(desk: Desk) -> Router {
     let routes = Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/explain/{*query}", get(explain));
     let routes = match desk.door {
@@ -96,6 +99,16 @@ async fn ready(State(desk): State<Desk>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
         }
     }
+}
+
+async fn metrics(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let form = Form::accepted(accept);
+    (
+        [(CONTENT_TYPE, form.content_type())],
+        desk.source.metrics(form),
+    )
+        .into_response()
 }
 
 async fn status(State(desk): State<Desk>) -> Json<StatusReport> {
@@ -148,8 +161,8 @@ async fn nowhere(uri: Uri) -> Refusal {
     Refusal {
         code: StatusCode::NOT_FOUND,
         error: format!(
-            "there is no {}; there are /livez, /readyz, /status, /explain/VOLUME and \
-             /explain/NAMESPACE/PVC",
+            "there is no {}; there are /livez, /readyz, /metrics, /status, /explain/VOLUME \
+             and /explain/NAMESPACE/PVC",
             uri.path()
         ),
     }

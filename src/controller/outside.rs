@@ -92,6 +92,7 @@ impl Outside {
                 cluster: Arc::clone(&cluster),
                 part: None,
             }),
+            meters: None,
             drain: CancellationToken::new(),
             drained: CancellationToken::new(),
         };

@@ -20,6 +20,7 @@ use crate::k8s::cluster::KubeCluster;
 use crate::k8s::events::{KubeEvents, Limits, Settings as EventSettings};
 use crate::k8s::lease::KubeLease;
 use crate::lockfile::LockFile;
+use crate::metrics::election::Election as Counters;
 use crate::ports::{Clock, LeaseStore};
 use crate::service::election::heartbeat::{Heartbeat, WhileAlive};
 use crate::service::election::thread::{ElectionRuntime, ElectionThread, Failed, end_process};
@@ -43,6 +44,7 @@ pub(super) struct Replica {
     standing: watch::Receiver<Standing>,
     lease: watch::Receiver<Option<Change>>,
     reports: Reports,
+    counters: Counters,
     pace: Pace,
 }
 
@@ -100,6 +102,7 @@ impl Replica {
         let (candidate, reports, standing) =
             Candidate::new(me.clone(), timing, store, Arc::clone(&clock));
         let lease_seen = candidate.lease();
+        let counters = candidate.counters().clone();
         let candidate = match lock_file {
             Some(path) => with_lock(candidate, &path, &me, &short_cut, clock.as_ref()),
             None => candidate,
@@ -117,6 +120,7 @@ impl Replica {
             standing,
             lease: lease_seen,
             reports,
+            counters,
             pace: Pace {
                 interval: reconcile_interval,
                 grace,
@@ -132,6 +136,11 @@ impl Replica {
             cluster: self.cluster.clone(),
             events: self.events.clone(),
         }
+    }
+
+    /// What its election counts.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// What people may ask it.
@@ -163,6 +172,7 @@ impl Replica {
             leave,
             standing,
             lease: _,
+            counters: _,
             reports,
             pace,
         } = self;

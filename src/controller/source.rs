@@ -13,12 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::report::{self, Explanation, Role, StatusReport};
 use crate::admin::{Health, Source};
+use crate::controller::meters::Meters;
 use crate::domain::election::{Change, HolderId, Standing};
 use crate::domain::error::{Error, Kind};
 use crate::domain::id::VolumeId;
 use crate::domain::leadership::{BootTime, Epoch};
 use crate::k8s::cluster::KubeCluster;
 use crate::k8s::events::{KubeEvents, PvcLookup};
+use crate::metrics::exposition::Form;
 use crate::ports::Clock;
 use crate::service::{Load, Overview, Volumes};
 
@@ -35,6 +37,8 @@ pub(super) struct Desk {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) volumes: Volumes,
     pub(super) kubernetes: Option<Side>,
+    /// What a scraper is shown; nothing from outside.
+    pub(super) meters: Option<Meters>,
     /// Cancelled by who wants it drained.
     pub(super) drain: CancellationToken,
     /// Cancelled when it is.
@@ -212,6 +216,10 @@ impl Source for Desk {
                 .as_ref()
                 .map(|one| explain::decision(one, now)),
         }
+    }
+
+    fn metrics(&self, form: Form) -> String {
+        self.scrape(form)
     }
 
     async fn explain(&self, query: &str) -> Result<Explanation, Error> {

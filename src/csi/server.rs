@@ -15,6 +15,8 @@ use tracing::{info, warn};
 
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
+use crate::csi::measure::Measure;
+use crate::metrics::rpc::Calls;
 use crate::proto::csi::controller_server::ControllerServer;
 use crate::proto::csi::identity_server::IdentityServer;
 
@@ -50,7 +52,8 @@ pub fn routes(identity: Identity, controller: Option<Controller>) -> Routes {
 }
 
 /// Serves until `shutdown` ends, then takes no new calls and waits for those under way, at most
-/// [`DRAIN_LIMIT`]. Connections end when `may` says that nothing may be answered.
+/// [`DRAIN_LIMIT`]. Connections end when `may` says that nothing may be answered; `calls` counts
+/// what is.
 ///
 /// # Errors
 /// If the server cannot go on.
@@ -61,6 +64,7 @@ pub async fn serve(
     listener: UnixListener,
     routes: Routes,
     may: MayAnswer,
+    calls: Calls,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let (asked, drain_began) = oneshot::channel();
@@ -72,6 +76,7 @@ pub async fn serve(
     };
     let server = Server::builder()
         .max_concurrent_streams(MAX_CALLS)
+        .layer(Measure(calls))
         .serve_with_incoming_shutdown(
             routes.prepare(),
             UnixListenerStream::new(listener)

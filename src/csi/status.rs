@@ -5,6 +5,7 @@
 //! (`checkError`); every other code is final, and it may forget a volume that exists. So a final
 //! code is a claim about the RDS, and no operation whose outcome is unknown may get one.
 
+use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status};
 
 use crate::csi::rpc::Rpc;
@@ -31,6 +32,13 @@ pub fn answer(rpc: Rpc, error: &Error) -> Status {
 /// The code of an answer, as the gRPC specification spells it.
 pub fn outcome(answer: &Status) -> &'static str {
     name(answer.code())
+}
+
+/// The code of an answer, by the headers it is sent with: only a failure has one there.
+pub fn outcome_in(headers: &HeaderMap) -> &'static str {
+    headers
+        .get(Status::GRPC_STATUS)
+        .map_or(OK, |code| name(Code::from_bytes(code.as_bytes())))
 }
 
 /// The number of a code by its name, as the gRPC specification counts them.

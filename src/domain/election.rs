@@ -27,7 +27,7 @@ use crate::domain::leadership::{BootTime, Epoch};
 use follower::{Grounds, Watching};
 use leader::Holding;
 pub use predecessor::{BootId, NoShortCut, PodRecord, Predecessor, ShortCutRules, Tenure};
-pub use standing::{End, Loss, Standing};
+pub use standing::{End, Loss, Standing, Vacancy};
 pub use timing::Timing;
 pub use view::{Failure, Hold, HolderId, LeaseView, Version};
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use tracing::{Instrument, Span, debug, field};
 
 use crate::domain::error::Error;
@@ -18,6 +19,7 @@ use crate::domain::id::VolumeId;
 use crate::domain::leadership::Permit;
 use crate::domain::names::Names;
 use crate::domain::volume::{Entry, NewVolume, PoolSpace, Remains};
+use crate::metrics::commands::Commands;
 use crate::ports::{Backend, Clock};
 use crate::rds::answer::Answer;
 use crate::rds::command::Read;
@@ -52,6 +54,7 @@ pub struct RdsBackend {
     mode: Mutex<FencingMode>,
     wait: Duration,
     run: Duration,
+    commands: Commands,
 }
 
 impl RdsBackend {
@@ -72,7 +75,13 @@ impl RdsBackend {
             mode: Mutex::new(FencingMode::Pair),
             wait,
             run,
+            commands: Commands::default(),
         }
+    }
+
+    /// What it counts.
+    pub fn commands(&self) -> &Commands {
+        &self.commands
     }
 
     /// What the pool of sessions is doing.
@@ -114,6 +123,7 @@ impl RdsBackend {
             run: self.run,
             reply_bytes: MAX_REPLY,
         };
+        let began = Instant::now();
         let replied = self.pool.exec(&text, &options).await;
         let result = match &replied {
             Err(error) => Err(failure::no_reply(line, error)),
@@ -129,7 +139,9 @@ impl RdsBackend {
                 failure::judge(line, reply::read(line, &nonce, &raw))
             }
         };
-        span.record("outcome", failure::outcome(&result));
+        let outcome = failure::outcome(&result);
+        span.record("outcome", outcome);
+        self.commands.ended(line.verb(), outcome, began.elapsed());
         if let Err(error) = &result {
             span.record("error", error.context());
         }

@@ -1,6 +1,7 @@
 //! Drives the election: asks it what to do, does it over the Lease, publishes what this replica is.
 
 pub mod heartbeat;
+mod said;
 #[cfg(test)]
 mod testing;
 pub mod thread;
@@ -17,10 +18,11 @@ use tracing::{debug, info, warn};
 
 use crate::domain::election::{
     Change, Election, End, Event, Failure, HolderId, Intent, LeaseView, Loss, Predecessor,
-    Standing, Tenure, Timing, Version,
+    Standing, Tenure, Timing, Vacancy, Version,
 };
 use crate::domain::error::{Error, Kind};
 use crate::domain::leadership::{BootTime, Epoch};
+use crate::metrics::election::Election as Counters;
 use crate::ports::{Clock, LeaseStore, Legacy};
 use crate::service::election::trace::TermTrace;
 
@@ -44,6 +46,7 @@ pub struct Candidate {
     reports: mpsc::Receiver<Report>,
     standing: watch::Sender<Standing>,
     change: watch::Sender<Option<Change>>,
+    counters: Counters,
     trace: TermTrace,
 }
 
@@ -51,6 +54,7 @@ pub struct Candidate {
 #[derive(Debug, Clone)]
 pub struct Reports {
     told: mpsc::Sender<Report>,
+    counters: Counters,
     trace: TermTrace,
 }
 
@@ -85,8 +89,10 @@ impl Candidate {
         let election = Election::new(me, timing);
         let (report, reports) = mpsc::channel(REPORTS);
         let (standing, published) = watch::channel(election.standing());
+        let counters = Counters::default();
         let told = Reports {
             told: report,
+            counters: counters.clone(),
             trace: trace.clone(),
         };
         let candidate = Self {
@@ -98,6 +104,7 @@ impl Candidate {
             reports,
             standing,
             change: watch::Sender::new(None),
+            counters,
             trace,
         };
         (candidate, told, published)
@@ -119,6 +126,11 @@ impl Candidate {
     /// Where it tells what the Lease says, for people.
     pub fn lease(&self) -> watch::Receiver<Option<Change>> {
         self.change.subscribe()
+    }
+
+    /// What it counts.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Stands for election until `stop`, then gives the Lease up. Cancel `stop` when no operation is
@@ -192,22 +204,28 @@ impl Candidate {
                 Intent::Release => Event::Released(self.store.release().await),
                 Intent::Wait { .. } | Intent::End(_) => Event::Tick,
             };
-            if let Some(failure) = failure(&event) {
-                note(&intent, failure);
-            }
+            said::failure(&intent, &event);
             event
         };
+        if let Some((vacancy, since)) = self.election.vacancy() {
+            let is_ours = matches!(intent, Intent::Succeed { .. });
+            let vacancy = if is_ours { Vacancy::SamePod } else { vacancy };
+            self.counters.reaches(vacancy, since);
+        }
         let end = async {
             match self.election.deadline() {
                 Some(deadline) => self.sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let event = tokio::select! {
             biased;
             event = call => event,
             () = end => Event::Tick,
-        }
+        };
+        let took = sent.until(self.clock.boot());
+        said::call(&intent, &event, took, &self.counters);
+        event
     }
 
     /// The short cut, once it is on record that it was used: whatever becomes of this process, the
@@ -274,14 +292,20 @@ impl Candidate {
         let change = self.election.last_change();
         self.change.send_if_modified(|last| {
             let changed = *last != change;
-            *last = change;
+            if changed {
+                let holder = |change: &Option<Change>| change.as_ref()?.holder.clone();
+                if last.is_some() && holder(&change).is_some() && holder(&change) != holder(last) {
+                    self.counters.changed_hands();
+                }
+                *last = change;
+            }
             changed
         });
         let now = self.election.standing();
         self.standing.send_if_modified(|standing| {
             let changed = !standing.is(&now);
             if changed {
-                announce(&now);
+                said::standing(&now, &self.counters);
                 *standing = now;
             }
             changed
@@ -297,43 +321,6 @@ async fn in_time(write: impl Future<Output = Result<(), Error>>) -> Result<(), E
     })
 }
 
-fn failure(event: &Event) -> Option<&Failure> {
-    match event {
-        Event::Seen(Err(failure))
-        | Event::Written {
-            result: Err(failure),
-            ..
-        }
-        | Event::Released(Err(failure)) => Some(failure),
-        _ => None,
-    }
-}
-
-/// Lost races are how an election works; a call without an answer is what an operator looks for.
-fn note(intent: &Intent, failure: &Failure) {
-    match failure {
-        Failure::Conflict | Failure::NotHeld(_) => debug!(?intent, %failure, "the Lease changed"),
-        Failure::Withheld(error) => debug!(?intent, ?error, "a call on the Lease was not made"),
-        Failure::Call(error) => warn!(?intent, ?error, "a call on the Lease failed"),
-    }
-}
-
-fn announce(standing: &Standing) {
-    match standing {
-        Standing::Following { leader, offered } => {
-            let leader = leader.as_ref().map(HolderId::as_str);
-            info!(leader, offered, "following");
-        }
-        Standing::Elected(leadership) => {
-            info!(epoch = ?leadership.epoch(), "elected; the RDS is to be read");
-        }
-        Standing::Leading(leadership) => info!(epoch = ?leadership.epoch(), "leading"),
-        Standing::Offering => warn!("the RDS is out of reach; leadership is on offer"),
-        Standing::Ended(End::Stopped) => info!("no longer standing for election"),
-        Standing::Ended(End::Lost(loss)) => warn!(%loss, "leadership is lost"),
-    }
-}
-
 // === impl Reports ===
 
 impl Reports {
@@ -345,6 +332,11 @@ impl Reports {
     /// The RDS has been out of reach for so long that another replica should try.
     pub async fn rds_lost(&self) {
         self.tell(Report::Lost).await;
+    }
+
+    /// Calls are served from now on.
+    pub fn serving(&self, now: BootTime) {
+        self.counters.serves(now);
     }
 
     /// The term as a trace.

@@ -14,6 +14,7 @@ use crate::domain::grant::{FencingMode, Register};
 use crate::domain::id::VolumeId;
 use crate::domain::leadership::Leadership;
 use crate::domain::names::Names;
+use crate::metrics::volumes::{Phase, Rows};
 use crate::service::State;
 use crate::service::ledger::Told;
 use crate::service::loss::Losses;
@@ -32,6 +33,19 @@ const AT_ONCE: usize = 8;
 /// # Errors
 /// If the claims cannot be read, or the term ends before it has begun.
 pub(super) async fn serve(
+    state: &Arc<State>,
+    leadership: &Arc<Leadership>,
+    reading: Reading,
+    losses: &mut Losses,
+) -> Result<FencingMode, Error> {
+    let began = state.clock.boot();
+    let joined = join(state, leadership, reading, losses).await;
+    let took = began.until(state.clock.boot());
+    state.counters.rebuilt(Phase::Join, joined.is_ok(), took);
+    joined
+}
+
+async fn join(
     state: &Arc<State>,
     leadership: &Arc<Leadership>,
     reading: Reading,
@@ -73,6 +87,13 @@ pub(super) async fn serve(
         blocked = blocked.len(),
         "joined"
     );
+    state.counters.found(Rows {
+        volumes: reading.volumes.len(),
+        granted: reading.registers.len(),
+        claimed: survey.claims.len(),
+        repaired: found,
+        blocked: blocked.len(),
+    });
     state.blocked.replace(blocked);
     state.terms.begin(term);
     state.terms.current()?;

@@ -216,6 +216,7 @@ impl Replica<'_> {
     fn began_to_serve(&mut self, leadership: &Leadership, mode: FencingMode) {
         self.complaint.clear();
         let epoch = leadership.epoch();
+        self.reports.serving(self.state.clock.boot());
         if mode != FencingMode::Pair {
             self.state.tell(epoch, What::FencingDegraded { mode });
         }
@@ -252,7 +253,7 @@ impl Replica<'_> {
         let mut reached = self.state.clock.boot();
         loop {
             sleep(LOOK).await;
-            let seen = self.state.backend.space(&self.state.settings.base).await;
+            let seen = self.state.look().await;
             reached = self.reached(reached, seen.err().as_ref()).await;
         }
     }

@@ -8,6 +8,7 @@ use tracing::{error, warn};
 use crate::domain::error::{Error, Kind};
 use crate::domain::grant::{FencingMode, Pair, Register};
 use crate::domain::id::VolumeId;
+use crate::metrics::volumes::Repair;
 use crate::service::State;
 use crate::service::ledger::Memory;
 use crate::service::publish::explain;
@@ -75,10 +76,12 @@ pub(super) async fn repair(
         let after = match (&view.register, loss) {
             (Register::Granted(pair), Loss::Told(told)) if pair == told => return Ok(()),
             (Register::Prepared(pair), Loss::Told(told)) if pair == told => {
+                state.counters.repaired(Repair::Reopened);
                 work.reopen(pair).await?
             }
             (Register::Free(free), Loss::Told(told)) if may_remake(&work, told) => {
                 warn!(volume.id = %id, node = %told.node, "re-making a grant that the RDS lost");
+                state.counters.repaired(Repair::Remade);
                 work.remake(free, told).await?
             }
             (Register::Free(_), Loss::Told(told)) => {
@@ -87,12 +90,14 @@ pub(super) async fn repair(
                     node = %told.node,
                     "a grant that the RDS lost cannot be brought back safely; the node has no access until the volume is detached and attached again"
                 );
+                state.counters.repaired(Repair::Lost);
                 state.ledger.untell(id);
                 return Ok(());
             }
             (Register::Free(_), Loss::Stale) => return Ok(()),
             (Register::Granted(_) | Register::Prepared(_) | Register::Stray(_), _) => {
                 warn!(volume.id = %id, "revoking a grant that is out of date");
+                state.counters.repaired(Repair::Revoked);
                 work.revoke(view.register.names()).await?
             }
             (Register::Foreign { why, .. }, _) => {

@@ -11,6 +11,7 @@ use crate::domain::event::What;
 use crate::domain::grant::{Pair, Register};
 use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::names::{Names, NodeLabel};
+use crate::metrics::volumes::Repair;
 use crate::service::State;
 use crate::service::ledger::Told;
 use crate::service::registers::{After, View, Work};
@@ -136,7 +137,8 @@ impl Work {
                     self.take_away(&seen.register, &names, reason).await?
                 }
                 Need::Reopen(pair) => {
-                    self.note_repair(&pair.node, "re-opening a grant that was closed on the RDS");
+                    warn!(volume.id = %self.id, node = %pair.node, "re-opening a grant that was closed on the RDS");
+                    self.note_repair(&pair.node, Repair::Reopened);
                     self.reopen(&pair).await?
                 }
                 Need::Remake(claim, names) => {
@@ -211,7 +213,8 @@ impl Work {
         if !self.state.ledger.begin_remake(&self.id, &pair) {
             return Ok(None);
         }
-        self.note_repair(&pair.node, "re-making a grant that the RDS lost");
+        warn!(volume.id = %self.id, node = %pair.node, "re-making a grant that the RDS lost");
+        self.note_repair(&pair.node, Repair::Remade);
         self.remake(free, &pair).await.map(Some)
     }
 
@@ -237,8 +240,8 @@ impl Work {
         })
     }
 
-    fn note_repair(&self, node: &NodeLabel, message: &'static str) {
-        warn!(volume.id = %self.id, %node, "{message}");
+    fn note_repair(&self, node: &NodeLabel, how: Repair) {
+        self.state.counters.repaired(how);
         self.happened(What::GrantRepaired {
             volume: self.id.clone(),
             node: node.to_string(),
@@ -256,6 +259,7 @@ impl Work {
         let node = node.unwrap_or_else(|| "nobody".to_owned());
         let why = reason.as_str();
         warn!(volume.id = %self.id, node, why, "revoking a grant");
+        self.state.counters.repaired(Repair::Revoked);
         let after = self.revoke(names).await?;
         let is_stale = matches!(
             reason,
@@ -326,6 +330,7 @@ impl Work {
         if told.is_some_and(|told| Some(&told.pair.names) == claim.told.as_ref()) {
             self.state.ledger.untell(&self.id);
         }
+        self.state.counters.repaired(Repair::Lost);
         self.happened(What::GrantLost {
             volume: self.id.clone(),
             node: claim.node.to_string(),

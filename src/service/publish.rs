@@ -124,6 +124,8 @@ impl Publishing {
     async fn run(&self) -> Result<PublishContext, Error> {
         Box::pin(self.unblock()).await?;
         let mut view: Option<View> = None;
+        let foreseen = matches!(self.work.expectation(), Some(Register::Free(_)));
+        self.work.state.counters.looked_up(foreseen);
         let mut lost = None;
         // Names about which the claims were asked: what they say is done at once, and they are asked
         // again about others only.

@@ -8,6 +8,7 @@ use crate::domain::grant::{FencingMode, Register, Scheme};
 use crate::domain::id::VolumeId;
 use crate::domain::leadership::{BootTime, Epoch, Leadership};
 use crate::domain::volume::Entry;
+use crate::metrics::volumes::Phase;
 use crate::service::State;
 use crate::service::ledger::Told;
 use crate::service::loss::{Loss, Losses};
@@ -45,6 +46,18 @@ impl Reading {
     /// # Errors
     /// Those of the RDS, and `Misconfigured` if it cannot keep a second node out.
     pub(super) async fn take(
+        state: &Arc<State>,
+        leadership: &Leadership,
+        losses: &mut Losses,
+    ) -> Result<Self, Error> {
+        let began = state.clock.boot();
+        let taken = Self::read(state, leadership, losses).await;
+        let took = began.until(state.clock.boot());
+        state.counters.rebuilt(Phase::Rds, taken.is_ok(), took);
+        taken
+    }
+
+    async fn read(
         state: &Arc<State>,
         leadership: &Leadership,
         losses: &mut Losses,

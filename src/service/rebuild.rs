@@ -7,6 +7,7 @@ use tracing::{Instrument, debug, info, warn};
 
 use crate::domain::error::Error;
 use crate::domain::leadership::{Epoch, Leadership};
+use crate::metrics::volumes::Rows;
 use crate::service::State;
 use crate::service::loss::{self, Losses};
 use crate::service::reading::Reading;
@@ -53,6 +54,11 @@ async fn rebuild(state: &Arc<State>, losses: &mut Losses) -> Result<u64, Error> 
     let fencing = reading.scheme.mode.as_str();
     let leadership = Arc::new(Leadership::standalone(epoch));
     let term = state.terms.prepare(leadership, reading.scheme, incarnation);
+    state.counters.found(Rows {
+        volumes: reading.volumes.len(),
+        repaired: losses.len(),
+        ..Rows::default()
+    });
     for (id, loss) in losses.clone() {
         let (held, within, volume) = (Arc::clone(state), Arc::clone(&term), id.clone());
         let work = async move { loss::repair(&held, &within, &volume, &loss).await };

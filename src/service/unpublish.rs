@@ -61,6 +61,7 @@ impl Unpublishing {
         let mut register = work.expectation().filter(|seen| {
             matches!(self.decide(seen), Unpublish::Revoke(_)) && seen.pair().is_some()
         });
+        work.state.counters.looked_up(register.is_some());
         let mut lost = None;
         let mut revoked = false;
         for _ in 0..MAX_STEPS {

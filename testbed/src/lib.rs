@@ -1,1 +1,18 @@
 //! A real Kubernetes control plane, stock sidecars and the driver, as processes on one machine.
+
+pub mod bed;
+pub mod chart;
+pub mod control_plane;
+pub mod deployment;
+pub mod error;
+pub mod folder;
+pub mod kubeconfig;
+pub mod node;
+pub mod pki;
+pub mod pod;
+pub mod process;
+pub mod summary;
+pub mod tools;
+pub mod trouble;
+pub mod watch;
+pub mod workload;

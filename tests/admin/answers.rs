@@ -7,9 +7,10 @@ use super::fixture::{Replica, SUBSYSTEM};
 /// Request, status at the port, status at the control socket, what the body holds.
 type Row = (&'static str, u16, u16, &'static str);
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 19] = [
     ("GET /livez", 200, 200, "ok"),
     ("GET /readyz", 200, 200, "leader"),
+    ("GET /metrics", 200, 200, "Plain"),
     ("GET /status", 200, 200, r#""role":"leader""#),
     ("HEAD /status", 200, 200, ""),
     ("GET /explain/csi-01", 200, 200, r#""volume":"csi-01""#),
@@ -66,6 +67,17 @@ async fn a_sick_replica_and_a_standby_say_so_to_probes() {
 }
 
 #[tokio::test]
+async fn a_scraper_that_asks_for_openmetrics_gets_it() {
+    let replica = Replica::start().await;
+    let request =
+        "GET /metrics HTTP/1.1\r\naccept: application/openmetrics-text; version=1.0.0\r\nx:";
+    let answer = replica.public(request).await;
+    assert_eq!(answer.body, "OpenMetrics\n");
+    let form = "content-type: application/openmetrics-text; version=1.0.0";
+    assert!(answer.head.contains(form), "{answer:?}");
+}
+
+#[tokio::test]
 async fn names_that_let_one_connect_are_shown_at_the_control_socket_only() {
     let replica = Replica::start().await;
     let control = replica.control("GET /explain/csi-01").await;
@@ -82,6 +94,7 @@ async fn answers_say_what_they_are() {
         ("GET /status", "content-type: application/json"),
         ("GET /nowhere", "content-type: application/json"),
         ("GET /livez", "content-type: text/plain"),
+        ("GET /metrics", "content-type: text/plain; version=0.0.4"),
         ("POST /status", "allow: GET"),
     ];
     for (request, header) in rows {

@@ -10,6 +10,7 @@ use rds_csi::admin::report::{Attachments, Events, Explanation, Rds, Register, Ro
 use rds_csi::admin::{Health, Source, routes, server};
 use rds_csi::csi::socket::{Endpoint, bind};
 use rds_csi::domain::error::{Error, Kind};
+use rds_csi::metrics::exposition::Form;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -99,6 +100,10 @@ impl Source for Fake {
             events: Some(Events::default()),
             last_decision: None,
         }
+    }
+
+    fn metrics(&self, form: Form) -> String {
+        format!("{form:?}\n")
     }
 
     async fn explain(&self, query: &str) -> Result<Explanation, Error> {

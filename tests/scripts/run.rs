@@ -13,6 +13,20 @@ const FAKE_CARGO: &str = r#"#!/bin/sh
 /// A Go that is not there.
 const NO_GO: &str = "#!/bin/sh\nexit 127\n";
 
+/// What `tests/run.sh` asks `testbed/build.sh` for.
+const TOOLS: [&str; 10] = [
+    "csi-sanity",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+    "csi-attacher",
+    "csi-provisioner",
+    "csi-resizer",
+    "helm",
+];
+
 const TWO_BINARIES: &str = "running 3 tests\\n\
     test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s\\n\
     test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s\\n";
@@ -35,7 +49,9 @@ fn run(with: &Run<'_>) -> Output {
     let bench = Bench::new();
     bench.executable("path/cargo", FAKE_CARGO);
     bench.executable("path/go", NO_GO);
-    bench.executable("tools/csi-sanity", "#!/bin/sh\n");
+    for tool in TOOLS {
+        bench.executable(&format!("tools/{tool}"), "#!/bin/sh\n");
+    }
     let mut command = bench.script(with.script);
     command
         .env("FAKE_CARGO_FAILS", with.fails)

@@ -4,6 +4,7 @@ use rds_csi::csi::controller::Controller;
 use rds_csi::csi::identity::Identity;
 use rds_csi::csi::server::{MayAnswer, routes, serve};
 use rds_csi::csi::socket::{Endpoint, bind};
+use rds_csi::metrics::rpc::Calls;
 use rds_csi::proto::csi::controller_client::ControllerClient;
 use rds_csi::service::Volumes;
 use tempfile::TempDir;
@@ -29,7 +30,14 @@ impl Socket {
         let fenced = volumes.clone();
         let may = MayAnswer::when(move || fenced.may_answer());
         let server = tokio::spawn(async move {
-            let ended = serve(listener, routes, may, std::future::pending()).await;
+            let ended = serve(
+                listener,
+                routes,
+                may,
+                Calls::default(),
+                std::future::pending(),
+            )
+            .await;
             ended.expect("the server goes on");
         });
         let address = Address::from_shared(format!("unix://{}", path.display())).unwrap();

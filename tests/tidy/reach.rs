@@ -26,7 +26,13 @@ pub(crate) fn roots(sources: &[Source], manifests: &[Manifest]) -> BTreeSet<Stri
         .iter()
         .map(|source| source.path.clone())
         .filter(|path| {
-            let parts: Vec<&str> = path.split('/').collect();
+            let package = manifests
+                .iter()
+                .map(|manifest| manifest.folder.as_str())
+                .filter(|folder| path.starts_with(folder))
+                .max_by_key(|folder| folder.len());
+            let inside = path.strip_prefix(package.unwrap_or_default());
+            let parts: Vec<&str> = inside.unwrap_or(path).split('/').collect();
             matches!(
                 parts.as_slice(),
                 ["src", "lib.rs" | "main.rs"]
@@ -115,6 +121,10 @@ fn a_file_nobody_names_is_found() {
         ("tests/support/y.rs", ""),
         ("tests/chaos/main.rs", ""),
         ("tests/fuzz/targets/parse.rs", ""),
+        ("bed/src/lib.rs", "mod process;"),
+        ("bed/src/process.rs", ""),
+        ("bed/src/lost.rs", ""),
+        ("bed/tests/process.rs", ""),
     ]
     .map(|(path, text)| Source::parse(path, text));
     let manifest = |folder: &str, text: &str| Manifest {
@@ -123,6 +133,7 @@ fn a_file_nobody_names_is_found() {
     };
     let manifests = [
         manifest("", "build = \"proto/build.rs\"\nrds = { path = \"rds\" }"),
+        manifest("bed/", "[package]"),
         manifest("tests/fuzz/", "[[bin]]\npath = \"targets/parse.rs\""),
     ];
     assert_eq!(
@@ -130,7 +141,8 @@ fn a_file_nobody_names_is_found() {
         [
             "src/rds/forgotten.rs",
             "src/rds/forgotten/below.rs",
-            "tests/support/y.rs"
+            "tests/support/y.rs",
+            "bed/src/lost.rs"
         ]
     );
 }

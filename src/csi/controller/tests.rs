@@ -20,6 +20,7 @@ use crate::domain::leadership::Permit;
 use crate::domain::names::Names;
 use crate::domain::shard::ShardCount;
 use crate::domain::volume::{Entry, NewVolume, PoolSpace, Remains};
+use crate::metrics::rpc::Calls;
 use crate::ports::Backend;
 use crate::proto::csi::controller_client::ControllerClient;
 use crate::service::Settings;
@@ -98,6 +99,7 @@ async fn start() -> (ControllerClient<Channel>, TempDir) {
         listener,
         routes,
         MayAnswer::when(|| true),
+        Calls::default(),
         std::future::pending(),
     ));
     let address = ClientEndpoint::from_shared(format!("unix://{}", path.display())).unwrap();

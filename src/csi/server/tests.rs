@@ -67,6 +67,7 @@ async fn start(routes: Routes) -> Running {
         listener,
         routes,
         MayAnswer::when(|| true),
+        Calls::default(),
         stop.clone().cancelled_owned(),
     ));
     let address = format!("unix://{}", path.display());

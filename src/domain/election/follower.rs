@@ -56,13 +56,18 @@ impl Watching {
     }
 
     pub(super) fn last_change(&self) -> Option<Change> {
-        let sighting = self.sighting.as_ref()?;
-        let view = sighting.view.as_ref()?;
+        let (view, since) = self.sighted()?;
         Some(Change {
             holder: view.hold.holder().cloned(),
             epoch: view.epoch,
-            at: sighting.since,
+            at: since,
         })
+    }
+
+    /// The Lease as it was last seen, and since when it has looked so.
+    pub(super) fn sighted(&self) -> Option<(&LeaseView, BootTime)> {
+        let sighting = self.sighting.as_ref()?;
+        Some((sighting.view.as_ref()?, sighting.since))
     }
 
     /// Takes in a state of the Lease. The same one again does not restart the wait.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::election::HolderId;
-use crate::domain::leadership::{Epoch, Leadership};
+use crate::domain::election::{Election, Hold, HolderId, State};
+use crate::domain::leadership::{BootTime, Epoch, Leadership};
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,65 @@ pub enum Standing {
     Offering,
     /// It is over.
     Ended(End),
+}
+
+/// Why the Lease was free for a replica that reached for it: for people, nothing is decided by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vacancy {
+    /// Nobody had held it, or it was emptied by hand.
+    New,
+    /// Its holder had not renewed it for too long.
+    Expired,
+    /// Its holder gave it up.
+    Released,
+    /// Its holder could not reach the RDS.
+    Offered,
+    /// Its holder was a process of this pod, and is dead.
+    SamePod,
+}
+
+// === impl Election ===
+
+impl Election {
+    /// While we reach for the Lease: why it was free, and since when its last holder had given no
+    /// sign of life, by our clock.
+    pub fn vacancy(&self) -> Option<(Vacancy, BootTime)> {
+        let State::Candidate { watching, .. } = &self.state else {
+            return None;
+        };
+        let (view, since) = watching.sighted()?;
+        let why = match &view.hold {
+            Hold::Nobody => Vacancy::New,
+            Hold::Held(_) => Vacancy::Expired,
+            Hold::Released => Vacancy::Released,
+            Hold::Offered(_) => Vacancy::Offered,
+        };
+        Some((why, since))
+    }
+}
+
+// === impl Vacancy ===
+
+impl Vacancy {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::New,
+        Self::Expired,
+        Self::Released,
+        Self::Offered,
+        Self::SamePod,
+    ];
+
+    /// The word in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Expired => "expired",
+            Self::Released => "released",
+            Self::Offered => "offered",
+            Self::SamePod => "same-pod",
+        }
+    }
 }
 
 // === impl Standing ===

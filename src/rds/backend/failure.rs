@@ -39,12 +39,12 @@ pub(super) fn judge(line: &Line, outcome: Outcome) -> Result<Answer, Error> {
     }
 }
 
-/// The word for the span.
+/// The word for the span and in metrics.
 pub(super) fn outcome(result: &Result<Answer, Error>) -> &'static str {
     match result {
         Ok(_) => "done",
         Err(error) if error.effect() == Effect::Unknown => "unknown",
-        Err(error) if error.kind() == Kind::Unavailable => "unreachable",
+        Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::Timeout) => "unreachable",
         Err(_) => "refused",
     }
 }

@@ -102,6 +102,8 @@ pub struct PoolState {
     pub waiting: usize,
     /// Sessions that were made to replace one that was lost or worn out.
     pub reconnects: u64,
+    /// Attempts to make a session that came to nothing.
+    pub failures: u64,
     /// The newest session that passed its check.
     pub session: SessionId,
     /// Why a session ended or could not be made, the last time; `None` once all are up again.
@@ -131,6 +133,7 @@ pub(super) struct Health {
     pub(super) up: usize,
     pub(super) sessions: u64,
     pub(super) reconnects: u64,
+    pub(super) failures: u64,
     pub(super) newest: SessionId,
     pub(super) last_error: Option<Arc<ConnectError>>,
     /// Whether an attempt to connect failed since a session last came up. The loss of a session is no
@@ -236,6 +239,7 @@ impl Pool {
             busy: self.shared.busy.load(Ordering::Relaxed),
             waiting: self.shared.queue.len(),
             reconnects: health.reconnects,
+            failures: health.failures,
             session: health.newest,
             last_error: health.last_error,
         }

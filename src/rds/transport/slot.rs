@@ -92,6 +92,7 @@ impl Slot {
         let seen = self.stamps();
         self.shared.health.send_modify(|health| {
             health.failing |= !served;
+            health.failures += u64::from(!served);
             health.last_error = Some(error);
         });
         if !needs_operator {

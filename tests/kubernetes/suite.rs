@@ -1,0 +1,129 @@
+//! Runs the tests on one control plane: started before the first, ended after the last, whatever
+//! happens in between.
+
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use libtest_mimic::{Arguments, Failed, Trial};
+use testbed::bed::{Bed, Ground, Options, TOOLS};
+use testbed::control_plane::{ControlPlane, Options as PlaneOptions};
+use testbed::error::Error;
+use testbed::summary::Summary;
+use testbed::tools::{Tools, skipped};
+use testbed::trouble::Trouble;
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// Each has three drivers and nine sidecars; on two cores more at a time would only wait.
+const AT_ONCE: usize = 2;
+/// The longest test waits for a dead node and for what follows.
+const TEST_LIMIT: Duration = Duration::from_mins(10);
+
+/// One test.
+pub(crate) struct Test {
+    pub(crate) name: &'static str,
+    pub(crate) options: fn() -> Options,
+    pub(crate) body: for<'a> fn(&'a Bed) -> BoxFuture<'a, Result<(), Trouble>>,
+}
+
+/// The list of tests: `FUNCTION;`, or `FUNCTION => OPTIONS;`.
+macro_rules! tests {
+    ($($function:path $(=> $options:expr)?;)*) => {
+        /// All tests.
+        const TESTS: &[$crate::suite::Test] = &[$($crate::suite::Test {
+            name: stringify!($function),
+            options: || {
+                #[allow(unused_mut, unused_assignments, reason = "only some tests have their own")]
+                let mut options = testbed::bed::Options::default();
+                $(options = $options;)?
+                options
+            },
+            body: |bed| Box::pin($function(bed)),
+        }),*];
+    };
+}
+pub(crate) use tests;
+
+/// What the tests share: made by the first of them.
+struct Suite {
+    runtime: Runtime,
+    ground: OnceCell<Ground>,
+    summary: Summary,
+}
+
+/// Runs the tests that the command line asks for.
+pub(crate) fn run(tests: &'static [Test]) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let suite = Arc::new(Suite {
+        runtime: Runtime::new().expect("a runtime"),
+        ground: OnceCell::new(),
+        summary: Summary::default(),
+    });
+    let trials = tests.iter().map(|test| {
+        let suite = Arc::clone(&suite);
+        Trial::test(test.name, move || suite.run(test))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let table = suite.summary.to_string();
+    if !table.is_empty() {
+        println!("{table}");
+    }
+    // Here and not by exit(), which would leave the control plane running.
+    drop(suite);
+    conclusion.exit_code()
+}
+
+// === impl Suite ===
+
+impl Suite {
+    fn run(&self, test: &Test) -> Result<(), Failed> {
+        let ground = self.runtime.block_on(self.ground());
+        let ground = match ground {
+            Ok(ground) => ground,
+            Err(Error::Unavailable(why)) => {
+                skipped(test.name, &why);
+                return Ok(());
+            }
+            Err(error) => return Err(Trouble::from(error).into()),
+        };
+        let ran = self.runtime.block_on(on_a_bed(ground, test));
+        ran.map_err(Failed::from)
+    }
+
+    async fn ground(&self) -> Result<&Ground, Error> {
+        let start = async {
+            // Building them takes minutes on a machine that has none yet.
+            let tools = tokio::task::spawn_blocking(|| Tools::find(&TOOLS));
+            let tools = tools.await.expect("looking for tools does not panic")?;
+            let plane = ControlPlane::start(PlaneOptions::quick()).await?;
+            Ok(Ground {
+                plane: Arc::new(plane),
+                tools,
+                program: PathBuf::from(env!("CARGO_BIN_EXE_rds-csi")),
+                summary: self.summary.clone(),
+            })
+        };
+        self.ground.get_or_try_init(|| start).await
+    }
+}
+
+async fn on_a_bed(ground: &Ground, test: &Test) -> Result<(), Trouble> {
+    let bed = Bed::start(ground, test.name, (test.options)()).await?;
+    // A panic must not leave the bed running beside the next test.
+    let body = AssertUnwindSafe((test.body)(&bed)).catch_unwind();
+    let result = match timeout(TEST_LIMIT, body).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => Err(Trouble::found("it panicked, as printed above")),
+        Err(_) => Err(Trouble::found(format!(
+            "it did not end within {TEST_LIMIT:?}"
+        ))),
+    };
+    bed.finish(result).await
+}
