@@ -1,6 +1,7 @@
 //! A collector of traces in the test's own process: what it got, and how it behaves.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -178,7 +179,7 @@ impl State {
         let header = header.map(|value| value.to_str().unwrap().to_owned());
         let request = request.into_inner();
         let mut got = self.got();
-        got.raw.push_str(&format!("{request:?}\n"));
+        writeln!(got.raw, "{request:?}").unwrap();
         got.headers.extend(header);
         for of_process in request.resource_spans {
             let resource = of_process.resource.unwrap_or_default().attributes;
@@ -265,5 +266,8 @@ fn text(value: Option<AnyValue>) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }

@@ -22,7 +22,7 @@ use crate::collector::{Collector, Manner, Span};
 use crate::tree::Tree;
 
 /// A test that waits longer than this hangs. Only a failing test waits it out.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_mins(1);
 /// How often to look whether something has happened.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
 /// The shortest that need no flag to be accepted.

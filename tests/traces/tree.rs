@@ -22,10 +22,6 @@ impl Tree {
         Self(spans)
     }
 
-    pub(crate) fn all(&self) -> &[Span] {
-        &self.0
-    }
-
     /// The span without a parent in it.
     pub(crate) fn root(&self) -> &Span {
         let mut roots = self.0.iter().filter(|span| self.parent(span).is_none());
