@@ -283,8 +283,11 @@ impl Subject<'_> {
         };
         let (ready, attached) = tokio::try_join!(self.fail(kind, &leader), waits)?;
         let (next, ready) = ready;
-        if kind == Kind::Gone {
-            bed.deployment().add().await?;
+        match kind {
+            Kind::Term => {}
+            // One pod is given one short cut in ten minutes: the next crash has to be another pod's.
+            Kind::Crash => drop(bed.deployment().delete(&next).await?),
+            Kind::Gone => drop(bed.deployment().add().await?),
         }
         user.delete::<PodObject>(name).await?;
         let gone = |seen: &super::witness::Seen| seen.gone.get(&volume.name).copied();

@@ -153,7 +153,8 @@ pub(crate) async fn first_writes(
     let look = async {
         let mut ticks = interval(LOOK_EVERY);
         while first.len() < handles.len() {
-            let now = ticks.tick().await;
+            ticks.tick().await;
+            let now = Instant::now();
             for entry in world.log(since) {
                 since = entry.seq;
                 if let What::WriteAccepted(write) = entry.what
