@@ -5,6 +5,7 @@
 
 pub mod duration;
 pub mod operator;
+pub mod traces;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use self::operator::{DrainArgs, ExplainArgs, StatusArgs};
+use self::traces::TraceArgs;
 use crate::telemetry::{DEFAULT_FILTER, Format};
 
 /// The name of the driver where nothing else is configured: the Go driver's, so that volumes,
@@ -144,6 +146,10 @@ pub struct ControllerArgs {
         value_delimiter = ','
     )]
     pub allowed_node: Vec<String>,
+
+    /// Where traces go
+    #[command(flatten)]
+    pub traces: TraceArgs,
 
     /// The other replicas
     #[command(flatten)]

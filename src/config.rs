@@ -3,6 +3,7 @@
 pub mod outside;
 pub mod rds;
 pub mod replica;
+pub mod traces;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ impl TryFrom<ControllerArgs> for Config {
             control_socket,
             replica,
             shards,
+            // They are set up before anything else; see `traces`.
+            traces: _,
         } = args;
         check_driver_name(&driver_name)?;
         let rds = RdsConfig::try_from(rds)?;

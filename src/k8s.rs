@@ -8,5 +8,6 @@ pub mod events;
 mod guard;
 pub mod lease;
 mod object;
+mod trace;
 
 pub use error::Error;

@@ -1,16 +1,24 @@
 //! The `rds-csi` binary: parse the command line, run one role, return its exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use rds_csi::cli::{Cli, Command};
-use rds_csi::config::Config;
+use rds_csi::config::{Config, traces};
 use rds_csi::task::signals::Signals;
 use rds_csi::{controller, operator, telemetry};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
+
+/// How long the last spans may take after an orderly end: a collector that is well takes them in
+/// milliseconds, and Kubernetes kills a pod 15 s after its calls were drained.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
+/// The same after a failure. A process that has lost leadership is ended 0.7 s after the loss.
+const LAST_SPANS_IN_HASTE: Duration = Duration::from_millis(300);
 
 /// What shells and clap use for a command line that makes no sense.
 const USAGE: u8 = 2;
@@ -44,7 +52,12 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { log, command } = cli;
     let filter = log.log_level.as_deref();
-    telemetry::init(log.log_format, filter.unwrap_or(command.default_filter()))?;
+    let filter = filter.unwrap_or(command.default_filter());
+    let traces = match &command {
+        Command::Controller(args) => traces::traces(args),
+        _ => None,
+    };
+    let telemetry = telemetry::init(log.log_format, filter, traces.as_ref())?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let code = runtime.block_on(async {
         let signals = Signals::install().context("cannot catch signals")?;
@@ -56,6 +69,10 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     });
     // Work that is still blocked in a system call must not hold up the end of the process.
     runtime.shutdown_background();
+    telemetry.finish(match code {
+        Ok(_) => LAST_SPANS,
+        Err(_) => LAST_SPANS_IN_HASTE,
+    });
     code
 }
 

@@ -207,6 +207,9 @@ pub trait Cluster: Debug + Send + Sync {
     /// such line may be sent.
     async fn record_remake(&self, claim: &Claim, subsystem: &str) -> Result<bool, Error>;
 
+    /// The name that the attachment of this volume to this node has, as far as is known.
+    fn attachment(&self, volume: &VolumeId, node: &NodeId) -> String;
+
     /// One volume as it was last watched, perhaps long ago: where to look, never what to do. `None`
     /// while nothing has been watched yet.
     fn watched(&self, volume: &VolumeId) -> Option<Watched>;

@@ -17,6 +17,7 @@ use crate::domain::shard::ShardCount;
 use crate::metrics::volumes::Volumes as Counters;
 use crate::ports::{Backend, Clock, Cluster, Events};
 use crate::service::blocked::Blocked;
+use crate::service::decisions::Decisions;
 use crate::service::drift::Drift;
 use crate::service::election::Reports;
 use crate::service::ledger::Ledger;
@@ -26,6 +27,7 @@ use crate::service::shares::Shares;
 use crate::service::term::{NoTerm, Terms};
 
 mod blocked;
+mod decisions;
 mod drift;
 pub mod election;
 mod inspect;
@@ -46,6 +48,7 @@ mod shares;
 mod term;
 mod unpublish;
 
+pub use decisions::Decision;
 pub use drift::{Finding, Orphan};
 pub use inspect::{Page, Room, Status};
 pub use overview::{Account, Overview};
@@ -99,6 +102,7 @@ struct State {
     terms: Terms,
     ledger: Ledger,
     blocked: Blocked,
+    decisions: Decisions,
     shares: Shares,
     drift: Drift,
     reach: Reach,
@@ -151,6 +155,7 @@ impl Volumes {
             events,
             ledger: Ledger::default(),
             blocked: Blocked::default(),
+            decisions: Decisions::default(),
             shares: Shares::default(),
             drift: Drift::default(),
             reach: Reach::default(),
@@ -224,16 +229,19 @@ impl Volumes {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let term = self.0.terms.current()?;
-        let (state, volume, caller) = (Arc::clone(&self.0), id.clone(), Span::current());
+        let caller = Span::current();
+        caller.record("shard", i64::from(self.0.shards.shard(id).index()));
+        caller.record("lease.epoch", traced(term.epoch()));
+        let (state, volume) = (Arc::clone(&self.0), id.clone());
         let work = work(Arc::clone(&self.0));
         let carried = async move {
             let span = tracing::info_span!(
                 parent: &caller,
                 "volume.operation",
                 operation,
-                volume.id = %volume,
-                shard = state.shards.shard(&volume).index(),
-                lease.epoch = ?state.terms.current().map(|term| term.epoch()).ok(),
+                csi.volume_id = %volume,
+                shard = i64::from(state.shards.shard(&volume).index()),
+                lease.epoch = state.terms.current().map(|term| traced(term.epoch())).ok(),
             );
             drop(state);
             work.instrument(span).await
@@ -243,6 +251,11 @@ impl Volumes {
         term.check().map_err(Error::with_unknown_effect)?;
         Ok(outcome)
     }
+}
+
+/// An epoch as spans have it, whose numbers are signed.
+fn traced(epoch: Epoch) -> i64 {
+    i64::try_from(epoch.digits()).unwrap_or(i64::MAX)
 }
 
 // === impl State ===

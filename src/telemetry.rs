@@ -1,12 +1,30 @@
-//! What the process says about itself: logs on stderr, as text or JSON.
+//! What the process says about itself: logs on stderr, as text or JSON, and traces for a collector.
+
+pub mod context;
+mod lines;
+mod pipeline;
+pub mod propagate;
+mod sampler;
+mod semantics;
+pub mod traces;
 
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
+use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::fmt::format::{Format as LineFormat, JsonFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+pub use self::pipeline::dropped;
+
+use self::lines::{Finder, Form, Lines};
+use self::traces::{Exporting, Traces, TracesError};
 
 /// Shown unless asked otherwise: what changed, and nothing of the SSH library's own news.
 pub const DEFAULT_FILTER: &str = "info,russh=warn";
@@ -37,36 +55,99 @@ pub enum InitError {
         /// What is wrong with it. Not its source: it prints its own.
         why: ParseError,
     },
+    /// Spans cannot be exported.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// Something else in this process logs already.
     #[error("logging is set up twice")]
     Twice(#[from] TryInitError),
 }
 
-/// Starts logging for the whole process. `filter` is a level, or a list of `target=level`.
+/// Telemetry at work. Without [`Telemetry::finish`] the last spans of the process are lost.
+#[derive(Debug)]
+#[must_use = "spans that still wait are lost unless it is finished"]
+pub struct Telemetry(Option<Exporting>);
+
+/// Starts logging for the whole process, and tracing if `traces` says where spans go. `filter` is a
+/// level, or a list of `target=level`; it is about log lines only.
 ///
 /// # Errors
-/// If the filter cannot be read, or logging is already set up.
-pub fn init(format: Format, filter: &str) -> Result<(), InitError> {
+/// If the filter cannot be read, the exporter cannot be made, or logging is already set up.
+pub fn init(format: Format, filter: &str, traces: Option<&Traces>) -> Result<Telemetry, InitError> {
     let parsed = EnvFilter::try_new(filter).map_err(|why| InitError::Filter {
         filter: filter.to_owned(),
         why,
     })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
-        .with_writer(io::stderr);
-    match format {
-        Format::Text => lines
-            .with_ansi(io::stderr().is_terminal())
-            .finish()
-            .try_init()?,
-        Format::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .finish()
-            .try_init()?,
+    let exporting = traces.map(Exporting::start).transpose()?;
+    let finder = Finder::default();
+    let spans = exporting.as_ref().map(spans);
+    tracing_subscriber::registry()
+        .with(spans)
+        .with(exporting.is_some().then(|| finder.clone()))
+        .with(lines(format, finder).with_filter(parsed))
+        .try_init()?;
+    if let Some(traces) = traces {
+        traces.announce();
     }
-    Ok(())
+    Ok(Telemetry(exporting))
+}
+
+/// Spans of ours, for the exporter.
+fn spans(exporting: &Exporting) -> impl Layer<Registry> + use<> {
+    tracing_opentelemetry::layer()
+        .with_tracer(exporting.tracer())
+        // The place in the trace is that of the span, and our code carries spans from task to task.
+        .with_context_activation(false)
+        .with_tracked_inactivity(false)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_filter(filter_fn(is_ours).with_max_level_hint(Level::INFO))
+}
+
+/// The spans of this program, and what in them is worth a warning: the libraries' own spans would
+/// include those of the exporter. Not those of tasks, which never end.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    let is_worth_it = metadata.is_span() || *metadata.level() <= Level::WARN;
+    is_worth_it && target.starts_with("rds_csi") && target != "rds_csi::task"
+}
+
+/// Log lines on stderr.
+fn lines<S>(format: Format, finder: Finder) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    match format {
+        Format::Text => {
+            let is_terminal = io::stderr().is_terminal();
+            let text = LineFormat::default().with_ansi(is_terminal);
+            lines
+                .with_ansi(is_terminal)
+                .event_format(Lines::new(text, Form::Text, finder))
+                .boxed()
+        }
+        Format::Json => {
+            let json = LineFormat::default().json();
+            let json = json.flatten_event(true).with_span_list(false);
+            lines
+                .fmt_fields(JsonFields::new())
+                .event_format(Lines::new(json, Form::Json, finder))
+                .boxed()
+        }
+    }
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// Sends the spans that still wait, for no longer than `limit`. Blocks.
+    pub fn finish(self, limit: Duration) {
+        if let Some(exporting) = self.0 {
+            exporting.finish(limit);
+        }
+    }
 }
 
 // === impl Format ===
@@ -108,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_read_is_shown_in_the_error() {
-        let error = init(Format::Text, "info,rds_csi=loud").unwrap_err();
+        let error = init(Format::Text, "info,rds_csi=loud", None).unwrap_err();
         assert!(error.to_string().contains("rds_csi=loud"), "{error}");
     }
 

@@ -63,6 +63,24 @@ pub struct StatusReport {
     pub drift: Option<Vec<Drift>>,
     /// Events for Kubernetes. Only a replica posts any.
     pub events: Option<Events>,
+    /// What this replica decided last, about any volume; absent if it has decided nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_decision: Option<Decision>,
+}
+
+/// What was decided about a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The volume.
+    pub volume: String,
+    /// `publish`, `unpublish` or `mend`.
+    pub operation: String,
+    /// `grant`, `held`, `revoke` and the like.
+    pub decided: String,
+    /// How long ago.
+    pub age_ms: u64,
+    /// The trace to look up, if this replica traces.
+    pub trace: Option<String>,
 }
 
 /// What the RDS enforces.
@@ -153,6 +171,9 @@ pub struct Explanation {
     pub register: Option<Register>,
     /// The VolumeAttachments on it.
     pub claims: Vec<Attachment>,
+    /// What was decided about it last by the replica that answers; absent if it decided nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_decision: Option<Decision>,
     /// Whether another node would get it now, and if not, why. Names no NQN.
     pub verdict: String,
     /// What an operator can do, in this order. Names no NQN.

@@ -27,6 +27,7 @@ use crate::service::election::thread::{ElectionRuntime, ElectionThread, Failed, 
 use crate::service::election::{Candidate, Reports};
 use crate::service::{Kubernetes, Pace, Volumes};
 use crate::task::Supervisor;
+use crate::telemetry::context;
 
 /// How long callers get to read that their calls were cut. The election's thread ends the process
 /// 0.7 s after the loss, whatever happens here.
@@ -88,7 +89,7 @@ impl Replica {
             instance: pod,
             lease_namespace: namespace.clone(),
             lease_name: lease.clone(),
-            trace: || None,
+            trace: context::trace_id,
             limits: Limits::default(),
         };
         let events = Arc::new(KubeEvents::new(&api, settings, cluster.clone())?);

@@ -185,6 +185,7 @@ impl Source for Desk {
         // These keep no books on the volumes, or no longer: nothing is not zero.
         let keeps_books = !(is_outside || role == Role::Standby || self.drained.is_cancelled());
         let (last_answer, reachable) = overview.answered;
+        let now = self.clock.unix_seconds();
         StatusReport {
             driver: self.driver.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -210,6 +211,10 @@ impl Source for Desk {
             attachments: keeps_books.then(|| attachments(&overview)),
             drift: keeps_books.then(|| self.drift(&overview)),
             events: (!is_outside).then(|| self.events()),
+            last_decision: overview
+                .last_decision
+                .as_ref()
+                .map(|one| explain::decision(one, now)),
         }
     }
 

@@ -42,10 +42,17 @@ impl Call {
         let span = error_span!(
             "rpc",
             rpc.system = "grpc",
+            rpc.service = rpc.service(),
             rpc.method = rpc.method(),
+            rpc.grpc.status_code = field::Empty,
             csi.volume_name = field::Empty,
             csi.volume_id = field::Empty,
             csi.node_id = field::Empty,
+            // These three are filled in by the services, as soon as they know.
+            k8s.volumeattachment.name = field::Empty,
+            lease.epoch = field::Empty,
+            shard = field::Empty,
+            error = field::Empty,
             outcome = field::Empty,
             duration_ms = field::Empty,
         );
@@ -119,6 +126,7 @@ impl Observation {
 
     fn failed(mut self, error: &Error) -> Status {
         let answer = status::answer(self.rpc, error);
+        self.span.record("error", answer.message());
         let _entered = self.end(status::outcome(&answer));
         // Debug of the error is its message and the chain of causes, in one line.
         match error.kind() {
@@ -145,6 +153,8 @@ impl Observation {
         self.recorded = true;
         let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.span.record("outcome", outcome);
+        self.span
+            .record("rpc.grpc.status_code", status::number(outcome));
         self.span.record("duration_ms", elapsed);
         self.span.clone().entered()
     }

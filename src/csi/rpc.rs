@@ -50,27 +50,49 @@ impl Rpc {
         Self::GetSnapshot,
     ];
 
-    /// The call as it is named on the wire.
+    /// The service it is a call of.
+    pub const fn service(self) -> &'static str {
+        match self {
+            Self::GetPluginInfo | Self::GetPluginCapabilities | Self::Probe => "csi.v1.Identity",
+            Self::CreateVolume
+            | Self::DeleteVolume
+            | Self::ControllerPublishVolume
+            | Self::ControllerUnpublishVolume
+            | Self::ValidateVolumeCapabilities
+            | Self::ListVolumes
+            | Self::GetCapacity
+            | Self::ControllerGetCapabilities
+            | Self::ControllerExpandVolume
+            | Self::ControllerGetVolume
+            | Self::ControllerModifyVolume
+            | Self::CreateSnapshot
+            | Self::DeleteSnapshot
+            | Self::ListSnapshots
+            | Self::GetSnapshot => "csi.v1.Controller",
+        }
+    }
+
+    /// Its name in that service, as on the wire.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::GetPluginInfo => "csi.v1.Identity/GetPluginInfo",
-            Self::GetPluginCapabilities => "csi.v1.Identity/GetPluginCapabilities",
-            Self::Probe => "csi.v1.Identity/Probe",
-            Self::CreateVolume => "csi.v1.Controller/CreateVolume",
-            Self::DeleteVolume => "csi.v1.Controller/DeleteVolume",
-            Self::ControllerPublishVolume => "csi.v1.Controller/ControllerPublishVolume",
-            Self::ControllerUnpublishVolume => "csi.v1.Controller/ControllerUnpublishVolume",
-            Self::ValidateVolumeCapabilities => "csi.v1.Controller/ValidateVolumeCapabilities",
-            Self::ListVolumes => "csi.v1.Controller/ListVolumes",
-            Self::GetCapacity => "csi.v1.Controller/GetCapacity",
-            Self::ControllerGetCapabilities => "csi.v1.Controller/ControllerGetCapabilities",
-            Self::ControllerExpandVolume => "csi.v1.Controller/ControllerExpandVolume",
-            Self::ControllerGetVolume => "csi.v1.Controller/ControllerGetVolume",
-            Self::ControllerModifyVolume => "csi.v1.Controller/ControllerModifyVolume",
-            Self::CreateSnapshot => "csi.v1.Controller/CreateSnapshot",
-            Self::DeleteSnapshot => "csi.v1.Controller/DeleteSnapshot",
-            Self::ListSnapshots => "csi.v1.Controller/ListSnapshots",
-            Self::GetSnapshot => "csi.v1.Controller/GetSnapshot",
+            Self::GetPluginInfo => "GetPluginInfo",
+            Self::GetPluginCapabilities => "GetPluginCapabilities",
+            Self::Probe => "Probe",
+            Self::CreateVolume => "CreateVolume",
+            Self::DeleteVolume => "DeleteVolume",
+            Self::ControllerPublishVolume => "ControllerPublishVolume",
+            Self::ControllerUnpublishVolume => "ControllerUnpublishVolume",
+            Self::ValidateVolumeCapabilities => "ValidateVolumeCapabilities",
+            Self::ListVolumes => "ListVolumes",
+            Self::GetCapacity => "GetCapacity",
+            Self::ControllerGetCapabilities => "ControllerGetCapabilities",
+            Self::ControllerExpandVolume => "ControllerExpandVolume",
+            Self::ControllerGetVolume => "ControllerGetVolume",
+            Self::ControllerModifyVolume => "ControllerModifyVolume",
+            Self::CreateSnapshot => "CreateSnapshot",
+            Self::DeleteSnapshot => "DeleteSnapshot",
+            Self::ListSnapshots => "ListSnapshots",
+            Self::GetSnapshot => "GetSnapshot",
         }
     }
 

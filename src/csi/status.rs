@@ -41,6 +41,12 @@ pub fn outcome_in(headers: &HeaderMap) -> &'static str {
         .map_or(OK, |code| name(Code::from_bytes(code.as_bytes())))
 }
 
+/// The number of a code by its name, as the gRPC specification counts them.
+pub fn number(outcome: &str) -> i32 {
+    let code = (0..=16).find(|raw| name(Code::from_i32(*raw)) == outcome);
+    code.unwrap_or(Code::Unknown as i32)
+}
+
 /// The code for a call that failed.
 pub fn code(rpc: Rpc, kind: Kind, effect: Effect) -> Code {
     if rpc == Rpc::Probe {

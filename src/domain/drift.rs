@@ -42,6 +42,21 @@ pub enum Need {
     Freeze(Vec<NodeId>),
 }
 
+impl Need {
+    /// The word for traces.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Believe(_) => "believe",
+            Self::Reopen(_) => "reopen",
+            Self::Remake(..) => "remake",
+            Self::Lost(..) => "lost",
+            Self::Revoke(..) => "revoke",
+            Self::Freeze(_) => "freeze",
+        }
+    }
+}
+
 /// Why something has to be done, or cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
 
 use crate::k8s::Error;
+use crate::telemetry::propagate::Forward;
 
 /// Connecting is a round trip or three (TLS); a second covers a cluster across a continent.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -34,7 +36,7 @@ pub fn for_calls(mut config: Config, limit: Duration) -> Result<Client, Error> {
     config.read_timeout = Some(limit * IDLE);
     config.write_timeout = Some(limit);
     config.default_retry = false;
-    Client::try_from(config).map_err(Error::Client)
+    traced(config)
 }
 
 /// A client for watches, which may be silent for long.
@@ -45,5 +47,11 @@ pub fn for_watches(mut config: Config) -> Result<Client, Error> {
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(WATCH_SILENCE);
     config.default_retry = false;
-    Client::try_from(config).map_err(Error::Client)
+    traced(config)
+}
+
+/// A client that names the trace it asks for, so that an API server that traces goes on with it.
+fn traced(config: Config) -> Result<Client, Error> {
+    let builder = ClientBuilder::try_from(config).map_err(Error::Client)?;
+    Ok(builder.with_layer(&Forward).build())
 }

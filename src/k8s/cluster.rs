@@ -240,6 +240,12 @@ impl Cluster for KubeCluster {
         Ok(patched)
     }
 
+    fn attachment(&self, volume: &VolumeId, node: &NodeId) -> String {
+        let names = self.core.mirror.plugins(node);
+        let name = names.first().map_or(node.as_str(), |name| name);
+        Attachment::name_of(volume, &self.core.driver, name)
+    }
+
     fn watched(&self, volume: &VolumeId) -> Option<Watched> {
         self.core.mirror.watched(volume)
     }

@@ -17,15 +17,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Client, Config};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
+use tracing::{Instrument, Span, debug, field, info, info_span, warn};
 
 use crate::domain::claim::PvcRef;
 use crate::domain::event::Event;
 use crate::domain::id::VolumeId;
 use crate::domain::leadership::Epoch;
 use crate::k8s::object::EPOCH;
-use crate::k8s::{Error, client};
+use crate::k8s::{Error, client, trace};
 use crate::ports::Events;
+use crate::telemetry::context::Place;
 
 use self::notice::{Notice, clip};
 use self::queue::{Key, Pushed, Queue, Waiting};
@@ -184,7 +185,11 @@ impl KubeEvents {
                 continue;
             };
             let (reason, object) = (key.reason, key.about.to_string());
-            let Err(error) = record.post(&self.client, key, happened).await else {
+            let span = posting(reason, &object, &happened);
+            let posted = record.post(&self.client, key, happened);
+            let posted = posted.instrument(span.clone()).await;
+            trace::ended(&span, &posted, None);
+            let Err(error) = posted else {
                 failing = false;
                 self.counts.send_modify(|counts| counts.posted += 1);
                 continue;
@@ -275,6 +280,7 @@ impl Events for KubeEvents {
             times: 1,
             at: Timestamp::now(),
             marks: Marks::of(event.epoch, took, (self.settings.trace)()),
+            cause: Place::current(),
         };
         if let Pushed::Dropped { first } = self.queue.push(key, happened) {
             self.counts.send_modify(|counts| counts.dropped += 1);
@@ -286,6 +292,24 @@ impl Events for KubeEvents {
             }
         }
     }
+}
+
+/// The span of a request, in the trace of what happened. The call that caused it may be answered by
+/// now: nobody waits for events.
+fn posting(reason: &'static str, object: &str, happened: &Waiting) -> Span {
+    let span = info_span!(
+        parent: None,
+        "event.post",
+        k8s.event.reason = reason,
+        k8s.object = object,
+        times = i64::from(happened.times),
+        error = field::Empty,
+        outcome = field::Empty,
+    );
+    if let Some(cause) = &happened.cause {
+        cause.adopt(&span);
+    }
+    span
 }
 
 impl fmt::Debug for KubeEvents {

@@ -16,10 +16,13 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Map, Value, json};
 use tower::{BoxError, Service};
+use tracing::Instrument;
 
 use crate::domain::election::{Failure, HolderId, LeaseView, Version};
 use crate::domain::leadership::Epoch;
-use crate::k8s::object::{EPOCH, OFFERED_BY, RELEASED_BY, view};
+use crate::k8s::object::{EPOCH, OFFERED_BY, RELEASED_BY, TRACE, trace, view};
+use crate::k8s::trace as spans;
+use crate::telemetry::context::{self, Place};
 
 /// A moment that is past on every clock.
 const LONG_AGO: &str = "1970-01-01T00:00:00.000000Z";
@@ -48,6 +51,8 @@ pub(super) struct Session {
     me: HolderId,
     order: Order,
     progress: Mutex<Progress>,
+    /// The span that the Lease named when it was read.
+    former: Mutex<Option<Place>>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +86,14 @@ impl Session {
             me: me.clone(),
             order,
             progress: Mutex::default(),
+            former: Mutex::default(),
         })
+    }
+
+    /// The last span of the last holder, as the Lease told it in this call.
+    pub(super) fn former(&self) -> Option<Place> {
+        let former = self.former.lock();
+        former.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why nothing was written, if it was this guard that refused.
@@ -101,6 +113,7 @@ impl Session {
         let mut value: Value = serde_json::from_slice(bytes)?;
         let lease: Lease = serde_json::from_value(value.clone())?;
         let seen = view(&lease).ok_or(Refused::NoLease)?;
+        *self.former.lock().unwrap_or_else(PoisonError::into_inner) = trace(&lease);
         let version = seen.version.as_str().to_owned();
         if let Some(failure) = self.objection(seen) {
             *self.progress() = Progress::Refused(failure);
@@ -161,6 +174,17 @@ impl Session {
     }
 
     fn marks(&self) -> Value {
+        let mut marks = self.own_marks();
+        // Who takes the Lease has done nothing yet: what its former holder left stays.
+        if let Some(last) = context::last()
+            && !matches!(self.order, Order::Acquire { .. })
+        {
+            *entry(&mut marks, &[TRACE]) = Value::String(last.to_string());
+        }
+        marks
+    }
+
+    fn own_marks(&self) -> Value {
         let me = self.me.as_str();
         match &self.order {
             Order::Acquire { epoch, .. } => json!({
@@ -210,6 +234,28 @@ impl Guard {
     }
 
     async fn pass(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        let verb = match *request.method() {
+            Method::GET => "get",
+            Method::POST => "create",
+            Method::PATCH => "patch",
+            _ => "write",
+        };
+        let span = spans::request(verb, "leases", None);
+        let answer = self.guarded(request).instrument(span.clone()).await;
+        let code = answer.as_ref().map(Response::status);
+        match code {
+            Ok(status) if status.is_success() => span.record("outcome", "done"),
+            Ok(StatusCode::CONFLICT) => span.record("outcome", "conflict"),
+            Ok(StatusCode::NOT_FOUND) => span.record("outcome", "absent"),
+            Ok(_) => span.record("outcome", "failed"),
+            Err(error) => span
+                .record("error", tracing::field::display(error))
+                .record("outcome", "failed"),
+        };
+        answer
+    }
+
+    async fn guarded(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let method = request.method().clone();
         if method == Method::GET {
             let (mut parts, body) = self.inner.send(request).await?.into_parts();

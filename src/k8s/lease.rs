@@ -13,7 +13,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Config};
 use kube_leader_election::{Error as LibraryError, LeaseLock, LeaseLockParams, LeaseLockResult};
-use tracing::debug;
+use tracing::{Span, debug};
 
 use crate::domain::election::{Failure, HolderId, LeaseView, Timing, Version};
 use crate::domain::leadership::Epoch;
@@ -101,10 +101,15 @@ impl KubeLease {
 
     /// The library's answer is ours only if the Lease that was written names us.
     async fn write(&self, attempt: &'static str, order: Order) -> Result<LeaseView, Failure> {
+        let takes = matches!(order, Order::Acquire { .. });
         let session = Session::new(&self.me, order);
         let lock = self.lock(&session);
         let call = lock.try_acquire_or_renew();
-        let lease = match self.within(attempt, Some(&session), call).await? {
+        let result = self.within(attempt, Some(&session), call).await;
+        if let Some(former) = session.former().filter(|_| takes) {
+            former.link(&Span::current());
+        }
+        let lease = match result? {
             LeaseLockResult::Acquired(lease) => lease,
             // The guard shows a free Lease or our own; if it could not be had, it was not had.
             LeaseLockResult::NotAcquired(_) => return Err(Failure::Conflict),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 
 use crate::domain::election::{Hold, HolderId, LeaseView, Version};
+use crate::telemetry::context::Place;
 
 /// The epoch of the last holder. `leaseTransitions` cannot carry it: it counts changes of holder,
 /// begins at 0 when the object is deleted, and has 31 bits.
@@ -13,6 +14,15 @@ pub(super) const EPOCH: &str = "rds.csi.srvlab.io/epoch";
 pub(super) const OFFERED_BY: &str = "rds.csi.srvlab.io/offered-by";
 /// The last holder, if it gave the Lease up itself. Without it an empty Lease is not free at once.
 pub(super) const RELEASED_BY: &str = "rds.csi.srvlab.io/released-by";
+
+/// The last root span of the last holder, as a `traceparent`: where whoever looks into a failover goes on.
+pub(super) const TRACE: &str = "rds.csi.srvlab.io/trace";
+
+/// The span that a Lease names, if it names one.
+pub(super) fn trace(lease: &Lease) -> Option<Place> {
+    let annotations = lease.metadata.annotations.as_ref()?;
+    annotations.get(TRACE)?.parse().ok()
+}
 
 /// What the election needs to know of a Lease; `None` for an object that was never stored.
 pub(super) fn view(lease: &Lease) -> Option<LeaseView> {

@@ -4,7 +4,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::table::{plain, table};
-use super::words::{age, moment};
+use super::words::{age, decided, moment};
 use super::{INTERRUPTED, Origin, print, print_json};
 use crate::admin::report::{Attachment, Explanation, Holder, Register};
 use crate::cli::operator::ExplainArgs;
@@ -36,6 +36,7 @@ fn text(explanation: &Explanation) -> String {
         holder,
         register,
         claims,
+        last_decision,
         verdict,
         advice,
     } = explanation;
@@ -45,6 +46,11 @@ fn text(explanation: &Explanation) -> String {
         row("holder", held(holder.as_ref())),
     ];
     rows.extend(registered(register.as_ref()));
+    rows.extend(
+        last_decision
+            .as_ref()
+            .map(|one| row("decided", decided(one))),
+    );
     let mut paragraphs = vec![table(&[], &rows)];
     if !claims.is_empty() {
         paragraphs.push(attachments(claims));
@@ -117,6 +123,7 @@ fn row(name: &str, value: String) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::report::Decision;
 
     #[test]
     fn a_held_volume_is_explained_in_full() {
@@ -143,6 +150,13 @@ mod tests {
                 told: false,
                 machine: "present".to_owned(),
             }],
+            last_decision: Some(Decision {
+                volume: "csi-01".to_owned(),
+                operation: "publish".to_owned(),
+                decided: "held".to_owned(),
+                age_ms: 2_000,
+                trace: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            }),
             verdict: "worker-1 has it.".to_owned(),
             advice: vec!["Delete the pod.".to_owned(), "Wait.".to_owned()],
         };
@@ -153,6 +167,7 @@ holder       worker-1, since 2023-11-14T22:13:20Z (3 min 5 s), epoch 7
 register     granted, exported
   subsystem  nqn.a
   host       none
+decided      publish: held, 2 s ago, trace 4bf92f3577b34da6a3ce929d0e0e4736
 
 NODE      WISH    ATTACHED  TOLD  MACHINE  ATTACHMENT
 worker-1  attach  yes       no    present  csi-f00
@@ -172,6 +187,7 @@ worker-1 has it.
             holder: None,
             register: None,
             claims: Vec::new(),
+            last_decision: None,
             verdict: "There is no such volume.".to_owned(),
             advice: Vec::new(),
         };

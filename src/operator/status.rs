@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::table::table;
-use super::words::age;
+use super::words::{age, decided};
 use super::{Origin, print, print_json};
 use crate::admin::report::{Attachments, Events, Fencing, Rds, Role, Shard, StatusReport};
 use crate::cli::operator::StatusArgs;
@@ -117,6 +117,10 @@ fn rows(status: &StatusReport) -> Vec<Vec<String>> {
     let shards = status.shards.as_deref().map_or_else(own, shards);
     rows.push(row("shards", shards));
     rows.push(row("events", status.events.map_or_else(own, events)));
+    if let Some(last) = &status.last_decision {
+        let told = format!("{}: {}", last.volume, decided(last));
+        rows.push(row("decided", told));
+    }
     rows
 }
 

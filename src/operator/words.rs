@@ -2,6 +2,8 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::admin::report::Decision;
+
 /// Units, largest first, in milliseconds.
 const UNITS: [(&str, u64); 5] = [
     ("d", 24 * 60 * 60 * 1000),
@@ -41,6 +43,22 @@ pub(super) fn moment(unix_seconds: u64) -> String {
     match moment.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
         Some(moment) => moment.to_string(),
         None => format!("{unix_seconds} s after 1970"),
+    }
+}
+
+/// A decision: what, when, and where to look it up.
+pub(super) fn decided(decision: &Decision) -> String {
+    let Decision {
+        volume: _,
+        operation,
+        decided,
+        age_ms,
+        trace,
+    } = decision;
+    let told = format!("{operation}: {decided}, {} ago", age(*age_ms));
+    match trace {
+        Some(trace) => format!("{told}, trace {trace}"),
+        None => told,
     }
 }
 

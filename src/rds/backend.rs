@@ -99,9 +99,14 @@ impl RdsBackend {
             "rds.command",
             rds.verb = line.verb(),
             rds.slot = slot,
+            // These three are filled in by the connection that sends it; of the last attempt.
+            rds.attempt = field::Empty,
+            rds.connection = field::Empty,
+            rds.round_trip_ms = field::Empty,
             rds.session = field::Empty,
             rds.request_bytes = field::Empty,
             rds.reply_bytes = field::Empty,
+            error = field::Empty,
             outcome = field::Empty,
         );
         self.exchange(line).instrument(span).await
@@ -111,7 +116,7 @@ impl RdsBackend {
         let span = Span::current();
         let nonce = Nonce::new(self.clock.random());
         let text = line.render(&nonce).map_err(failure::unsendable)?;
-        span.record("rds.request_bytes", text.len());
+        span.record("rds.request_bytes", signed(text.len()));
         let options = ExecOptions {
             label: line.verb(),
             wait: self.wait,
@@ -124,7 +129,8 @@ impl RdsBackend {
             Err(error) => Err(failure::no_reply(line, error)),
             Ok(reply) => {
                 span.record("rds.session", field::display(reply.session));
-                span.record("rds.reply_bytes", reply.stdout.len());
+                let bytes = reply.stdout.len() + reply.stderr.len();
+                span.record("rds.reply_bytes", signed(bytes));
                 let raw = Raw {
                     stdout: &reply.stdout,
                     stderr: &reply.stderr,
@@ -136,6 +142,9 @@ impl RdsBackend {
         let outcome = failure::outcome(&result);
         span.record("outcome", outcome);
         self.commands.ended(line.verb(), outcome, began.elapsed());
+        if let Err(error) = &result {
+            span.record("error", error.context());
+        }
         debug!(
             error = result.as_ref().err().map(field::display),
             "RouterOS command"
@@ -148,6 +157,11 @@ impl RdsBackend {
         let answer = self.send(line, id.as_str()).await?;
         convert::entry(line, &answer, 0)
     }
+}
+
+/// A count as spans have it, whose numbers are signed.
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ mod said;
 #[cfg(test)]
 mod testing;
 pub mod thread;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::domain::error::{Error, Kind};
 use crate::domain::leadership::{BootTime, Epoch};
 use crate::metrics::election::Election as Counters;
 use crate::ports::{Clock, LeaseStore, Legacy};
+use crate::service::election::trace::TermTrace;
 
 /// Reports that wait while a call on the Lease is under way, which takes seconds at most; the RDS is
 /// read every few seconds at most.
@@ -45,13 +47,15 @@ pub struct Candidate {
     standing: watch::Sender<Standing>,
     change: watch::Sender<Option<Change>>,
     counters: Counters,
+    trace: TermTrace,
 }
 
 /// How the rest of the process tells the election about the RDS. Clones tell the same election.
 #[derive(Debug, Clone)]
 pub struct Reports {
-    election: mpsc::Sender<Report>,
+    told: mpsc::Sender<Report>,
     counters: Counters,
+    trace: TermTrace,
 }
 
 #[derive(Debug)]
@@ -81,10 +85,16 @@ impl Candidate {
         store: Arc<dyn LeaseStore>,
         clock: Arc<dyn Clock>,
     ) -> (Self, Reports, watch::Receiver<Standing>) {
+        let trace = TermTrace::of(&me);
         let election = Election::new(me, timing);
         let (report, reports) = mpsc::channel(REPORTS);
         let (standing, published) = watch::channel(election.standing());
         let counters = Counters::default();
+        let told = Reports {
+            told: report,
+            counters: counters.clone(),
+            trace: trace.clone(),
+        };
         let candidate = Self {
             election,
             store,
@@ -94,13 +104,10 @@ impl Candidate {
             reports,
             standing,
             change: watch::Sender::new(None),
-            counters: counters.clone(),
-        };
-        let reports = Reports {
-            election: report,
             counters,
+            trace,
         };
-        (candidate, reports, published)
+        (candidate, told, published)
     }
 
     /// The same candidate in a pod whose lock this process holds: it leaves its leadership to its
@@ -149,8 +156,13 @@ impl Candidate {
             // record may say that we do.
             self.record().await;
             let event = match intent {
-                Intent::End(End::Stopped) => return Ok(()),
-                Intent::End(End::Lost(loss)) => return Err(Lost(loss)),
+                Intent::End(end) => {
+                    self.trace.end(&end);
+                    return match end {
+                        End::Stopped => Ok(()),
+                        End::Lost(loss) => Err(Lost(loss)),
+                    };
+                }
                 Intent::Wait { until } => match self.wait(until, &mut watch, &stop, stopping).await
                 {
                     Woken::Told(event) => event,
@@ -175,14 +187,16 @@ impl Candidate {
             let event = match &intent {
                 Intent::Get => Event::Seen(self.store.get().await),
                 Intent::Create => Event::Seen(self.store.create().await.map(Some)),
-                Intent::TryAcquire { expecting, epoch } => Event::Written {
-                    sent,
-                    result: self.store.acquire(expecting, *epoch).await,
-                },
-                Intent::Succeed { expecting, epoch } => Event::Written {
-                    sent,
-                    result: self.succeed(expecting, *epoch, sent).await,
-                },
+                Intent::TryAcquire { expecting, epoch } => {
+                    let write = self.store.acquire(expecting, *epoch);
+                    let result = self.trace.take(*epoch, "election", write).await;
+                    Event::Written { sent, result }
+                }
+                Intent::Succeed { expecting, epoch } => {
+                    let write = self.succeed(expecting, *epoch, sent);
+                    let result = self.trace.take(*epoch, "short cut", write).await;
+                    Event::Written { sent, result }
+                }
                 Intent::Renew { epoch, offer } => Event::Written {
                     sent,
                     result: self.store.renew(*epoch, *offer).await,
@@ -325,9 +339,14 @@ impl Reports {
         self.counters.serves(now);
     }
 
+    /// The term as a trace.
+    pub(in crate::service) fn trace(&self) -> &TermTrace {
+        &self.trace
+    }
+
     /// An election that is over needs no reports.
     async fn tell(&self, report: Report) {
-        if self.election.send(report).await.is_err() {
+        if self.told.send(report).await.is_err() {
             debug!("nobody stands for election any more");
         }
     }

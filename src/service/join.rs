@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use crate::domain::claim::Survey;
 use crate::domain::drift::{Need, Sight};
@@ -158,7 +158,7 @@ async fn mend(
     proof: Proof,
 ) -> (VolumeId, Result<(), Error>) {
     let work = Work::within(state, Arc::clone(term), &id);
-    let mending = async move { work.mend(&proof).await.map(drop) };
+    let mending = async move { work.mend(&proof).await.map(drop) }.in_current_span();
     let mended = state.shards.run(&id, Lane::Repair, "repair", mending).await;
     (id, mended)
 }

@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, Span, info, info_span, warn};
 
 use crate::domain::election::{HolderId, Standing};
 use crate::domain::error::{Error, Kind};
 use crate::domain::event::What;
 use crate::domain::grant::FencingMode;
 use crate::domain::leadership::{BootTime, Leadership};
-use crate::service::State;
 use crate::service::election::Reports;
 use crate::service::join;
 use crate::service::loss::Losses;
@@ -25,6 +24,7 @@ use crate::service::reading::Reading;
 use crate::service::rebuild::{Complaint, RETRY};
 use crate::service::reconcile::{self, Pace};
 use crate::service::term::NoTerm;
+use crate::service::{State, traced};
 
 /// Between two looks at whether the RDS can be reached. Three of them fit into [`OUT_OF_REACH`], so
 /// that one lost line is not taken for a lost RDS.
@@ -152,7 +152,8 @@ impl Replica<'_> {
         let began = self.state.clock.boot();
         self.elected = Some(began);
         self.reading = None;
-        let reading = self.reading(leadership, began).await;
+        let taking_over = self.reports.trace().taking_over();
+        let reading = self.reading(leadership, began, &taking_over).await;
         let (highest, sent) = (reading.highest, reading.sent);
         self.reading = Some(reading);
         self.reports.rds_read(highest, sent).await;
@@ -162,21 +163,36 @@ impl Replica<'_> {
     /// The second half, and again after every restart of the RDS.
     async fn serve(&mut self, leadership: &Arc<Leadership>) {
         let began = self.state.clock.boot();
+        // The first time this is the rest of the take-over, and a trace of its own ever after.
+        let mut pass = self.reports.trace().taking_over();
         loop {
+            if pass.is_none() {
+                pass = info_span!(
+                    parent: None,
+                    "rebuild",
+                    lease.epoch = traced(leadership.epoch()),
+                );
+                self.reports.trace().link(&pass);
+            }
             let reading = match self.reading.take() {
                 Some(reading) if reading.incarnation == self.state.backend.incarnation() => reading,
                 Some(_) | None => {
-                    let reading = self.reading(leadership, began).await;
+                    let reading = self.reading(leadership, began, &pass).await;
                     // An older state may carry a later epoch than ours: then another leads.
                     self.reports.rds_read(reading.highest, reading.sent).await;
                     reading
                 }
             };
             let incarnation = reading.incarnation;
-            let span = info_span!("rebuild.join", lease.epoch = ?leadership.epoch());
+            let span = info_span!(parent: &pass, "rebuild.join");
             let joined = join::serve(self.state, leadership, reading, &mut self.losses);
             match joined.instrument(span).await {
-                Ok(mode) => self.began_to_serve(leadership, mode),
+                Ok(mode) => {
+                    info_span!(parent: &pass, "ready", fencing = mode.as_str())
+                        .in_scope(|| self.began_to_serve(leadership, mode));
+                    self.reports.trace().serves();
+                    pass = Span::none();
+                }
                 Err(error) => {
                     self.state
                         .terms
@@ -213,10 +229,10 @@ impl Replica<'_> {
     }
 
     /// Reads until it succeeds. A leader that cannot, says so.
-    async fn reading(&mut self, leadership: &Leadership, began: BootTime) -> Reading {
+    async fn reading(&mut self, leadership: &Leadership, began: BootTime, pass: &Span) -> Reading {
         let mut reached = began;
         loop {
-            let span = info_span!("rebuild.rds", lease.epoch = ?leadership.epoch());
+            let span = info_span!(parent: pass, "rebuild.rds");
             let reading = Reading::take(self.state, leadership, &mut self.losses);
             match reading.instrument(span).await {
                 Ok(reading) => return reading,

@@ -116,6 +116,7 @@ impl Work {
                 },
             };
             let need = self.need(&seen.register, &proof);
+            self.decided("mend", &seen.register, false, need.as_str());
             let after = match need {
                 Need::Nothing => return mended(outcome, Some(seen)),
                 Need::Believe(pair) => {
@@ -239,7 +240,7 @@ impl Work {
         })
     }
 
-    fn note_repair(&self, node: &NodeLabel, how: Repair) {
+    pub(super) fn note_repair(&self, node: &NodeLabel, how: Repair) {
         self.state.counters.repaired(how);
         self.happened(What::GrantRepaired {
             volume: self.id.clone(),

@@ -12,6 +12,7 @@ use crate::domain::grant::{FencingMode, Register, Scheme};
 use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::leadership::{BootTime, Epoch};
 use crate::domain::volume::{Entry, PoolSpace};
+use crate::service::decisions::Decision;
 use crate::service::drift::{Finding, Orphan};
 use crate::service::mend::Proof;
 use crate::service::shards::Load;
@@ -49,6 +50,8 @@ pub struct Overview {
     pub findings: Vec<Finding>,
     /// Volumes without a PersistentVolume.
     pub orphans: Vec<Orphan>,
+    /// What was decided last, about any volume.
+    pub last_decision: Option<Decision>,
 }
 
 /// Everything about one volume, as it was just read.
@@ -58,6 +61,8 @@ pub struct Account {
     pub entry: Option<Entry>,
     /// What its names mean.
     pub register: Option<Register>,
+    /// What this process decided about it last.
+    pub decision: Option<Decision>,
     /// The claims on it, each with its machine.
     pub claims: Vec<(Claim, Presence)>,
     /// Whether another node would get it now.
@@ -134,6 +139,7 @@ impl Volumes {
             blocked: state.blocked.all(),
             findings,
             orphans,
+            last_decision: state.decisions.last(),
         }
     }
 
@@ -185,6 +191,7 @@ impl Volumes {
             entry,
             register,
             contention,
+            decision: state.decisions.about(id),
             blocked: state
                 .blocked
                 .check(id)

@@ -2,6 +2,8 @@
 
 mod contend;
 
+use tracing::{Span, warn};
+
 use crate::domain::access::{Access, Mode};
 use crate::domain::context::{Portal, PublishContext};
 use crate::domain::error::{Effect, Error, Kind};
@@ -11,11 +13,13 @@ use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::leadership::BootTime;
 use crate::domain::names::{Names, NodeLabel};
 use crate::domain::publish::{self, Publish};
+use crate::metrics::volumes::Repair;
 use crate::service::ledger::Told;
 use crate::service::publish::contend::Consulted;
 use crate::service::registers::{After, View, Work, not_found};
 use crate::service::shards::Lane;
 use crate::service::{State, Volumes};
+use crate::telemetry::context;
 
 /// Steps that one call may take before it gives up on a register that changes under its hands.
 /// The longest way in order is: read, revoke a stray, grant with a lost reply, read, re-open. Twice
@@ -43,6 +47,7 @@ impl Volumes {
     /// `Incompatible` if the node holds it in another way, `InUse` for names that are not ours.
     pub async fn publish(&self, request: PublishVolume) -> Result<PublishContext, Error> {
         let began = self.0.clock.boot();
+        self.0.name_attachment(request.id.as_ref(), &request.node);
         self.0.know(&request.node).await?;
         let id = request.id.clone().ok_or_else(|| not_found("of that id"))?;
         self.exclusively(
@@ -66,6 +71,16 @@ impl Volumes {
 }
 
 impl State {
+    /// Tells the trace of the call which VolumeAttachment it is about.
+    pub(super) fn name_attachment(&self, id: Option<&VolumeId>, node: &NodeId) {
+        if context::is_on()
+            && let Some((cluster, id)) = self.cluster.as_ref().zip(id)
+        {
+            let name = cluster.attachment(id, node);
+            Span::current().record("k8s.volumeattachment.name", name);
+        }
+    }
+
     /// Refuses a node that does not exist.
     async fn know(&self, node: &NodeId) -> Result<(), Error> {
         let allowed = match (&self.settings.allowed_nodes, &self.cluster) {
@@ -158,10 +173,11 @@ impl Publishing {
                 }
                 Publish::Reopen(pair) => {
                     let after = self.work.reopen(&pair).await?;
-                    if let Some(view) = holding(&after, &pair) {
-                        return self.attached(view, pair);
+                    match holding(&after, &pair) {
+                        Some(view) if told => return self.repaired(view, pair),
+                        Some(view) => return self.attached(view, pair),
+                        None => after,
                     }
-                    after
                 }
                 Publish::RevokeFirst(names) => self.work.revoke(&names).await?,
                 Publish::HeldBy(pair) => return Err(self.held_by(&pair)),
@@ -199,9 +215,19 @@ impl Publishing {
         Ok(context)
     }
 
+    /// What the node was told stands again: somebody had closed it on the RDS.
+    fn repaired(&self, view: &View, pair: Pair) -> Result<PublishContext, Error> {
+        let node = pair.node.clone();
+        let context = self.answer(view, pair)?;
+        warn!(volume.id = %self.work.id, %node, "re-opened a grant that was closed on the RDS");
+        self.work.note_repair(&node, Repair::Reopened);
+        Ok(context)
+    }
+
     fn decide(&self, register: &Register, told: bool) -> Publish {
         let decided = publish::publish(register, &self.label, told);
-        decision("publish", register, told, decided.as_str());
+        self.work
+            .decided("publish", register, told, decided.as_str());
         decided
     }
 
@@ -277,24 +303,6 @@ impl Publishing {
             ),
         )
     }
-}
-
-/// A span of no length: it puts the decision into the trace, between the reads it rests on and the
-/// commands it leads to.
-pub(super) fn decision(
-    operation: &'static str,
-    register: &Register,
-    told: bool,
-    decided: &'static str,
-) {
-    tracing::info_span!(
-        "decision",
-        operation,
-        register = register.as_str(),
-        told,
-        decided
-    )
-    .in_scope(|| tracing::debug!("decided"));
 }
 
 /// The read-back, if it shows `pair` granted: the only thing that makes a publish succeed.

@@ -23,7 +23,7 @@ pub(super) async fn run(state: &Arc<State>) {
     let mut complaint = Complaint::default();
     let mut losses = Losses::new();
     loop {
-        let span = tracing::info_span!("rebuild", outcome = tracing::field::Empty);
+        let span = tracing::info_span!(parent: None, "rebuild", outcome = tracing::field::Empty);
         match rebuild(state, &mut losses).instrument(span.clone()).await {
             Ok(incarnation) => {
                 span.record("outcome", "done");
@@ -62,6 +62,7 @@ async fn rebuild(state: &Arc<State>, losses: &mut Losses) -> Result<u64, Error> 
     for (id, loss) in losses.clone() {
         let (held, within, volume) = (Arc::clone(state), Arc::clone(&term), id.clone());
         let work = async move { loss::repair(&held, &within, &volume, &loss).await };
+        let work = work.in_current_span();
         state.shards.run(&id, Lane::Repair, "repair", work).await?;
         losses.remove(&id);
     }

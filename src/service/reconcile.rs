@@ -97,7 +97,8 @@ impl Patrol {
     async fn run(mut self) {
         loop {
             sleep(self.pause()).await;
-            let span = info_span!("reconcile", shard = self.shard.index());
+            let shard = i64::from(self.shard.index());
+            let span = info_span!(parent: None, "reconcile", shard);
             if let Err(error) = self.pass().instrument(span).await {
                 debug!(shard = self.shard.index(), %error, "a reconcile pass broke off");
             }
@@ -248,7 +249,8 @@ impl Patrol {
             let mut proof = work.proof().await?;
             proof.is_due = is_due;
             work.mend(&proof).await
-        };
+        }
+        .in_current_span();
         let shards = &self.state.shards;
         match shards.run(&id, Lane::Repair, "reconcile", mending).await {
             Ok(mended) => {

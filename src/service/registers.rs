@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tracing::{Instrument, debug};
+use tracing::{Instrument, debug, field};
 
 use crate::domain::error::{Effect, Error, Kind};
 use crate::domain::grant::{Pair, Register};
@@ -11,9 +11,9 @@ use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::leadership::Permit;
 use crate::domain::names::{Names, NodeLabel, Tail};
 use crate::domain::volume::Entry;
-use crate::service::State;
 use crate::service::ledger::{Memory, Told};
 use crate::service::term::Term;
+use crate::service::{State, traced};
 
 /// Work on one volume in one term. Made inside the volume's turn.
 #[derive(Debug)]
@@ -95,7 +95,14 @@ impl Work {
 
     /// Reads the entry, whoever it belongs to.
     pub(super) async fn read(&self) -> Result<Option<Entry>, Error> {
-        let entry = self.state.backend.read(&self.id).await?;
+        let reading = self.state.backend.read(&self.id);
+        let entry = if self.in_doubt.load(Ordering::Relaxed) {
+            // What becomes of a command whose reply was lost is seen here.
+            let span = tracing::info_span!("read_back", after = "a lost reply");
+            reading.instrument(span).await?
+        } else {
+            reading.await?
+        };
         self.resolved();
         self.term.check()?;
         if entry.is_none() {
@@ -150,7 +157,7 @@ impl Work {
 
     async fn write(&self, free: &Names, pair: Pair) -> Result<(Pair, After), Error> {
         debug!(volume.id = %self.id, node = %pair.node, epoch = ?self.term.epoch(), "granting");
-        let permit = self.term.permit()?;
+        let permit = self.permit()?;
         let reply = self
             .state
             .backend
@@ -169,7 +176,7 @@ impl Work {
     pub(super) async fn revoke(&self, held: &Names) -> Result<After, Error> {
         let fresh = self.fresh_free(held);
         debug!(volume.id = %self.id, epoch = ?self.term.epoch(), "revoking");
-        let permit = self.term.permit()?;
+        let permit = self.permit()?;
         let reply = self
             .state
             .backend
@@ -181,7 +188,7 @@ impl Work {
     /// Cuts and opens under the same pair.
     pub(super) async fn reopen(&self, pair: &Pair) -> Result<After, Error> {
         debug!(volume.id = %self.id, node = %pair.node, "reopening");
-        let permit = self.term.permit()?;
+        let permit = self.permit()?;
         let reply = self
             .state
             .backend
@@ -193,7 +200,7 @@ impl Work {
     /// Writes a told pair that the register lost.
     pub(super) async fn remake(&self, free: &Names, pair: &Pair) -> Result<After, Error> {
         debug!(volume.id = %self.id, node = %pair.node, "re-making");
-        let permit = self.term.permit()?;
+        let permit = self.permit()?;
         let reply = self
             .state
             .backend
@@ -208,10 +215,13 @@ impl Work {
             Ok(entry) => {
                 self.resolved();
                 let Some(entry) = entry else {
+                    read_back("gone");
                     self.state.ledger.forget(&self.id);
                     return Ok(After::Gone);
                 };
-                Ok(After::View(Box::new(self.view(entry)?)))
+                let view = self.view(entry)?;
+                read_back(view.register.as_str());
+                Ok(After::View(Box::new(view)))
             }
             Err(error) if error.effect() == Effect::Unknown => {
                 self.doubt();
@@ -253,9 +263,7 @@ impl Work {
                 tokio::time::sleep(left).await;
             }
         };
-        settled
-            .instrument(tracing::info_span!("settle", volume.id = %self.id))
-            .await;
+        settled.instrument(tracing::info_span!("settle")).await;
     }
 
     /// Records that a node is about to be told a pair, if the term still runs.
@@ -265,15 +273,32 @@ impl Work {
         Ok(())
     }
 
-    /// One permit, for mutations that are not of the register.
+    /// The right to send one command.
     pub(super) fn permit(&self) -> Result<Permit, Error> {
-        self.term.permit()
+        let left = self.term.remaining().map(|left| left.as_secs_f64());
+        let span = tracing::info_span!(
+            "permit",
+            lease.epoch = traced(self.term.epoch()),
+            lease.seconds_left = left,
+            outcome = field::Empty,
+        );
+        let _entered = span.enter();
+        let permit = self.term.permit();
+        let outcome = if permit.is_ok() { "granted" } else { "refused" };
+        span.record("outcome", outcome);
+        permit
     }
 
     /// No entry of this name.
     pub(super) fn not_found(&self) -> Error {
         not_found(self.id.as_str())
     }
+}
+
+/// A span of no length for a read-back: it came with the reply to the command before it.
+fn read_back(register: &'static str) {
+    let span = tracing::info_span!("read_back", after = "the command", register);
+    span.in_scope(|| debug!("read back"));
 }
 
 /// There is no such volume.

@@ -154,7 +154,7 @@ impl Shards {
         let place = Arc::clone(&desk.places)
             .try_acquire_owned()
             .map_err(|_| self.full(shard))?;
-        let wait = tracing::info_span!("volume.wait", volume.id = %id, shard = shard.index());
+        let wait = tracing::info_span!("shard.queue", shard = i64::from(shard.index()));
         let (answer, answered) = oneshot::channel();
         let request = Request {
             id: id.clone(),

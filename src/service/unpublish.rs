@@ -8,7 +8,7 @@ use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::names::NodeLabel;
 use crate::domain::publish::{self, Unpublish};
 use crate::service::Volumes;
-use crate::service::publish::{MAX_STEPS, decision, explain, gave_up};
+use crate::service::publish::{MAX_STEPS, explain, gave_up};
 use crate::service::registers::{After, Work};
 use crate::service::shards::Lane;
 
@@ -20,6 +20,9 @@ impl Volumes {
     /// the volume may only move when the node is out.
     pub async fn unpublish(&self, id: Option<VolumeId>, node: Option<NodeId>) -> Result<(), Error> {
         let Some(id) = id else { return Ok(()) };
+        if let Some(node) = &node {
+            self.0.name_attachment(Some(&id), node);
+        }
         let lane = Lane::Unpublish;
         self.exclusively(&id.clone(), lane, "unpublish", |state| async move {
             let work = Work::begin(&state, &id)?;
@@ -70,7 +73,7 @@ impl Unpublishing {
                 },
             };
             let decided = self.decide(&current);
-            decision("unpublish", &current, false, decided.as_str());
+            work.decided("unpublish", &current, false, decided.as_str());
             let after = match decided {
                 Unpublish::Nothing => {
                     if matches!(current, Register::Free(_)) {

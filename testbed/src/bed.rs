@@ -261,6 +261,11 @@ impl Bed {
         self.ground.summary.add(&self.name, what, value);
     }
 
+    /// Adds a row: how long ago something began, which is over now.
+    pub fn took(&self, what: impl Into<String>, since: Instant) {
+        self.note(what, format_args!("{:.2?}", since.elapsed()));
+    }
+
     /// Whether the RDS saw what must never be: two machines that write at once, or a write that was
     /// issued before another machine came.
     ///
@@ -317,13 +322,16 @@ impl Bed {
         }
     }
 
-    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`] if it has
-    /// none of its own to complain about. What the processes said is kept if there is one.
+    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`] and of
+    /// [`Deployment::check_lives`] if it has none of its own to complain about. What the processes
+    /// said is kept if there is one.
     ///
     /// # Errors
-    /// The test's own, or that of [`Bed::judge`].
+    /// The test's own, or one of these.
     pub async fn finish(self, result: Result<(), Trouble>) -> Result<(), Trouble> {
-        let result = result.and_then(|()| self.judge());
+        let result = result
+            .and_then(|()| self.judge())
+            .and_then(|()| self.deployment.check_lives());
         self.note_exits();
         if result.is_err() {
             self.folder.keep();

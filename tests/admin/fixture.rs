@@ -98,6 +98,7 @@ impl Source for Fake {
             attachments: Some(Attachments::default()),
             drift: None,
             events: Some(Events::default()),
+            last_decision: None,
         }
     }
 
@@ -123,6 +124,7 @@ impl Source for Fake {
                     host: None,
                 }),
                 claims: Vec::new(),
+                last_decision: None,
                 verdict: "Nobody asks.".to_owned(),
                 advice: Vec::new(),
             }),

@@ -51,7 +51,7 @@ const LAYERS: [Layer; 20] = [
     ),
     layer(
         "k8s",
-        &["domain", "ports"],
+        &["domain", "ports", "telemetry"],
         &["axum", "clap", "prost", "russh", "tonic"],
     ),
     layer(
@@ -210,12 +210,23 @@ pub(crate) fn check(source: &Source) -> Vec<String> {
         {
             findings.push(format!("`{module}` may not name `{}`", name.join("::")));
         }
+        if module != "telemetry" && root_of(name).contains("opentelemetry") {
+            findings.push(format!("`{}` belongs in `telemetry`", name.join("::")));
+        }
     }
     if module == "domain" && waits(source) {
         findings.push("nothing in `domain` awaits".to_owned());
     }
     findings.dedup();
     findings
+}
+
+/// The library that a name of several parts begins with.
+fn root_of(name: &Name) -> &str {
+    match name.as_slice() {
+        [root, _, ..] => root,
+        _ => "",
+    }
 }
 
 fn waits(source: &Source) -> bool {

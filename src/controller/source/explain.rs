@@ -5,7 +5,7 @@ use crate::domain::claim::{Claim, Presence, PvcRef, Wish};
 use crate::domain::drift::Contention;
 use crate::domain::grant::Register;
 use crate::domain::id::VolumeId;
-use crate::service::Account;
+use crate::service::{Account, Decision};
 
 /// What is told of a volume. `now` is in seconds since 1970.
 pub(super) fn explanation(
@@ -39,8 +39,27 @@ pub(super) fn explanation(
             .iter()
             .map(|(claim, machine)| attachment(claim, *machine, register))
             .collect(),
+        last_decision: account.decision.as_ref().map(|one| decision(one, now)),
         verdict: verdict(id, account),
         advice: advice(account),
+    }
+}
+
+/// A decision, as it is told.
+pub(super) fn decision(decision: &Decision, now: u64) -> report::Decision {
+    let Decision {
+        volume,
+        operation,
+        decided,
+        unix,
+        trace,
+    } = decision;
+    report::Decision {
+        volume: volume.to_string(),
+        operation: (*operation).to_owned(),
+        decided: (*decided).to_owned(),
+        age_ms: now.saturating_sub(*unix).saturating_mul(1000),
+        trace: trace.clone(),
     }
 }
 

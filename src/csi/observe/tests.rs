@@ -90,10 +90,9 @@ async fn a_failed_call_is_one_line_with_its_ids_outcome_and_causes() {
     let span = &line["span"];
     assert_eq!(span["name"], "rpc");
     assert_eq!(span["rpc.system"], "grpc");
-    assert_eq!(
-        span["rpc.method"],
-        "csi.v1.Controller/ControllerPublishVolume"
-    );
+    assert_eq!(span["rpc.service"], "csi.v1.Controller");
+    assert_eq!(span["rpc.method"], "ControllerPublishVolume");
+    assert_eq!(span["rpc.grpc.status_code"], 4);
     assert_eq!(span["csi.volume_id"], "csi-1");
     assert_eq!(span["csi.node_id"], "node-1");
     assert_eq!(span["outcome"], "DEADLINE_EXCEEDED");

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use kube::Resource;
 use kube::runtime::watcher;
+use tracing::Span;
 
 use crate::domain::error::{Error as DomainError, Kind};
+use crate::k8s::trace;
 
 /// One kind of request, in the words of an RBAC rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,11 @@ impl Ask {
             resource: K::plural(&()).into_owned(),
             name: name.map(str::to_owned),
         }
+    }
+
+    /// The request as a span.
+    pub(super) fn span(&self) -> Span {
+        trace::request(self.verb, &self.resource, self.name.as_deref())
     }
 }
 

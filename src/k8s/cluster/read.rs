@@ -10,12 +10,12 @@ use kube::api::{ListParams, ObjectList, Patch, PatchParams};
 use kube::{Api, Client, Config};
 use serde_json::Value;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{Instrument, debug};
 
 use crate::k8s::cluster::failure::{Ask, Failure};
 use crate::k8s::cluster::row::Row;
 use crate::k8s::cluster::wire::{Attachments, Object};
-use crate::k8s::{Error, client};
+use crate::k8s::{Error, client, trace};
 
 /// One object is a few milliseconds of work. external-attacher waits 15 s for a call of ours: a
 /// read before and one after the RDS, with 5 s left for that.
@@ -144,7 +144,9 @@ async fn within<T>(
     limit: Duration,
     call: impl Future<Output = kube::Result<T>>,
 ) -> Result<T, Failure> {
-    match timeout(limit, call).await {
+    let span = ask.span();
+    let answer = timeout(limit, call).instrument(span.clone()).await;
+    let result = match answer {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Failure::Call {
             ask: ask.clone(),
@@ -154,7 +156,9 @@ async fn within<T>(
             let ask = ask.clone();
             Err(Failure::Timeout { ask, limit })
         }
-    }
+    };
+    trace::ended(&span, &result, result.as_ref().err().and_then(code));
+    result
 }
 
 /// The HTTP status that came back.

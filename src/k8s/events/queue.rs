@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::notice::Severity;
 use super::{About, Marks};
+use crate::telemetry::context::Place;
 
 /// What makes two events the same one, counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,6 +28,8 @@ pub(super) struct Waiting {
     pub(super) at: Timestamp,
     /// Those of the last time.
     pub(super) marks: Marks,
+    /// The span in which it happened the last time.
+    pub(super) cause: Option<Place>,
 }
 
 /// What became of an event.
@@ -89,9 +92,10 @@ impl Queue {
             Severity::Normal => &mut lanes.normal,
         };
         if let Some(waiting) = lane.waiting.get_mut(&key) {
-            let Waiting { times, at, marks } = happened;
-            waiting.times = waiting.times.saturating_add(times);
-            (waiting.at, waiting.marks) = (at, marks);
+            *waiting = Waiting {
+                times: waiting.times.saturating_add(happened.times),
+                ..happened
+            };
             return Pushed::Waits;
         }
         if lane.order.len() >= room {
@@ -172,6 +176,7 @@ mod tests {
             times: 1,
             at: Timestamp::UNIX_EPOCH,
             marks: Marks::default(),
+            cause: None,
         };
         queue.push(key, happened)
     }

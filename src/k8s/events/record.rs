@@ -17,9 +17,11 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::queue::{Key, Waiting};
 use super::{About, LEASE, Marks};
+use crate::k8s::trace;
 
 /// How long one request may take. An API server answers in milliseconds; one that does not has
 /// more important things to do than events.
@@ -30,6 +32,8 @@ const WINDOW: Duration = Duration::from_mins(6);
 /// Events that are remembered, of about 1 KiB each: 1 MiB. At ten requests a second 3600 fit into
 /// the window, but only where each is about something else; the oldest then begins anew.
 const MAX_SERIES: usize = 1024;
+/// What events are called in requests.
+const EVENTS: &str = "events";
 /// The API has 253 for a name; 16 hex digits and a dot are ours.
 const MAX_STEM: usize = 253 - 17;
 
@@ -93,7 +97,13 @@ impl Record {
         let event = self.event(&key, happened, uid(client, &key.about).await);
         let params = PostParams::default();
         let create = events.create(&params, &event);
-        timeout(CALL, create).await.map_err(|_| Unposted::Late)??;
+        let span = trace::request("create", EVENTS, None);
+        let created = timeout(CALL, create).instrument(span.clone()).await;
+        let created = created
+            .map_err(|_| Unposted::Late)
+            .and_then(|done| Ok(done?));
+        trace::ended(&span, &created, None);
+        created?;
         self.remember(key, &event);
         Ok(())
     }
@@ -123,7 +133,12 @@ impl Record {
             action,
             note,
         } = key;
-        let Waiting { times, at, marks } = happened;
+        let Waiting {
+            times,
+            at,
+            marks,
+            cause: _,
+        } = happened;
         let series = (times > 1).then(|| EventSeries {
             count: i32::try_from(times).unwrap_or(i32::MAX),
             last_observed_time: MicroTime(at),
@@ -169,12 +184,16 @@ async fn count(events: &Api<Event>, series: &Series, happened: &Waiting) -> Resu
     let params = PatchParams::default();
     let patch = Patch::Merge(patch);
     let call = events.patch(&series.name, &params, &patch);
-    match timeout(CALL, call).await {
+    let span = trace::request("patch", EVENTS, Some(&series.name));
+    let answer = timeout(CALL, call).instrument(span.clone()).await;
+    let counted = match answer {
         Ok(Ok(_)) => Ok(true),
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(false),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Unposted::Late),
-    }
+    };
+    trace::ended(&span, &counted, None);
+    counted
 }
 
 /// The uid of the object, without which `kubectl describe` does not show the event. The Lease may

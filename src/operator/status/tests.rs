@@ -1,7 +1,7 @@
 //! What a status looks like.
 
 use super::*;
-use crate::admin::report::{Blocked, Drift, Role};
+use crate::admin::report::{Blocked, Decision, Drift, Role};
 
 fn leader() -> StatusReport {
     StatusReport {
@@ -55,6 +55,13 @@ fn leader() -> StatusReport {
             dropped: 2,
             failed: 0,
         }),
+        last_decision: Some(Decision {
+            volume: "csi-01".to_owned(),
+            operation: "publish".to_owned(),
+            decided: "grant".to_owned(),
+            age_ms: 2_000,
+            trace: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+        }),
     }
 }
 
@@ -72,6 +79,7 @@ fencing  pair, not verified on this device
 volumes  12 granted, 30 free, 1 not served
 shards   2: 3 waiting, 2 running, the oldest for 250 ms
 events   40 posted, 2 dropped, 0 failed
+decided  csi-01: publish: grant, 2 s ago, trace 4bf92f3577b34da6a3ce929d0e0e4736
 
 NOT SERVED  WHY
 csi-01      its row cannot be read
@@ -114,6 +122,7 @@ volumes  only the leader knows
 drift    only the leader knows
 shards   0: 0 waiting, 0 running
 events   40 posted, 2 dropped, 0 failed
+decided  csi-01: publish: grant, 2 s ago, trace 4bf92f3577b34da6a3ce929d0e0e4736
 ";
     assert_eq!(text(&standby), expected);
 }
@@ -138,6 +147,7 @@ fn outside() -> StatusReport {
         }),
         drift: None,
         events: None,
+        last_decision: None,
         ..leader()
     }
 }

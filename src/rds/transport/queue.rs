@@ -84,7 +84,7 @@ impl Queue {
             attempt: 1,
             answer,
             parent: Span::current(),
-            waiting: tracing::info_span!("rds.connection.wait", attempt = 1),
+            waiting: tracing::info_span!("rds.connection.wait", rds.attempt = 1),
             id,
             last_attempt: Arc::clone(&last_attempt),
         });
@@ -126,8 +126,11 @@ impl Queue {
             return Some(job);
         }
         job.attempt += 1;
-        job.waiting =
-            tracing::info_span!(parent: &job.parent, "rds.connection.wait", attempt = job.attempt);
+        job.waiting = tracing::info_span!(
+            parent: &job.parent,
+            "rds.connection.wait",
+            rds.attempt = i64::from(job.attempt),
+        );
         waiting.jobs.push_front(job);
         drop(waiting);
         self.arrived.notify_one();

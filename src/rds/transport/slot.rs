@@ -206,15 +206,15 @@ impl Slot {
         if job.answer.is_closed() {
             return None;
         }
+        let number = i64::try_from(self.number).unwrap_or(i64::MAX);
         let span = tracing::info_span!(
             parent: &job.parent,
             "rds.exec",
-            label = job.options.label,
-            connection = self.number,
-            session = connection.session.0,
-            attempt = job.attempt,
-            bytes = Empty,
-            duration_ms = Empty,
+            rds.verb = job.options.label,
+            rds.connection = number,
+            rds.session = %connection.session,
+            rds.attempt = i64::from(job.attempt),
+            outcome = Empty,
         );
         let started = Instant::now();
         let busy = Busy::new(&self.shared);
@@ -223,13 +223,13 @@ impl Slot {
             .instrument(span.clone())
             .await;
         drop(busy);
-        span.record(
-            "duration_ms",
-            u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        span.record("outcome", word(&outcome));
+        job.parent.record("rds.connection", number);
+        job.parent.record("rds.attempt", i64::from(job.attempt));
+        job.parent.record(
+            "rds.round_trip_ms",
+            started.elapsed().as_secs_f64() * 1000.0,
         );
-        if let Ok(reply) = &outcome {
-            span.record("bytes", reply.stdout.len() + reply.stderr.len());
-        }
         let broken = (!connection.usable).then(|| ConnectError::Closed {
             endpoint: connection.endpoint.clone(),
             during: "running a line",
@@ -265,6 +265,15 @@ impl Slot {
                 "reply thrown away, its caller has gone"
             );
         }
+    }
+}
+
+/// What came of an attempt.
+fn word(outcome: &Result<Reply, ExecError>) -> &'static str {
+    match outcome {
+        Ok(_) => "replied",
+        Err(ExecError::NotSent { .. }) => "unreachable",
+        Err(ExecError::Unknown { .. }) => "unknown",
     }
 }
 
