@@ -3,6 +3,7 @@
 
 mod install;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -320,10 +321,15 @@ impl Bed {
             asked.count()
         );
         self.note("exits of containers", value);
+        let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for exit in unasked {
             let after = exit.at.saturating_duration_since(self.started.into_std());
-            let value = format!("{}, {:.1?} after the start", exit.code(), after);
-            self.note(format!("  {} {}", exit.pod, exit.container), value);
+            let row = rows.entry(format!("  {} {}", exit.pod, exit.container));
+            row.or_default()
+                .push(format!("{} at {after:.1?}", exit.code()));
+        }
+        for (what, exits) in rows {
+            self.note(what, exits.join(", "));
         }
     }
 

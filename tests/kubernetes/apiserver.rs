@@ -1,7 +1,5 @@
 //! The API server ends and comes back, and everybody has to bear it.
 
-use std::time::Duration;
-
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::ResourceExt as _;
 use rds_csi::workload::way::Condition;
@@ -15,9 +13,10 @@ use tokio::time::Instant;
 use crate::crowd::Crowd;
 use crate::sidecar::provision;
 
-/// With pods that write, one attach under way and one volume being made, the API server is killed and
-/// started again on its port with its data. The attach that the RDS did in between is seen to its end,
-/// nobody writes to what is another's, and no sidecar ends that is not beside a leader that did.
+/// With pods that write and one attach under way, the API server is killed and started again on its
+/// port with its data; then once more, and only started again when the leader has given up. The attach
+/// that the RDS did in between is seen to its end, nobody writes to what is another's, and no sidecar
+/// ends but beside a leader that did.
 pub(crate) async fn an_api_server_that_crashes_costs_nobody_a_volume(
     bed: &Bed,
 ) -> Result<(), Trouble> {
@@ -46,29 +45,37 @@ pub(crate) async fn an_api_server_that_crashes_costs_nobody_a_volume(
     let start = Instant::now();
     leader.rds_way().set(Condition::Open);
     bed.plane().resume(Component::ApiServer).await?;
-    bed.took("API away for", start);
+    bed.took("away for a moment: back after", start);
 
     deployment.leader(LONG).await?;
-    bed.took("a leader is ready after", start);
+    bed.took("away for a moment: a leader is ready after", start);
     user.attached(&volume, node, LONG).await?;
-    bed.took("the attach under way done after", start);
+    bed.took("away for a moment: attached after", start);
     user.running("late", LONG).await?;
     bed.writes(&bed.node(node)?.machine(), 10, LONG).await?;
 
     let after = deployment.lease().await?;
     let kept = after.holder == before.holder;
-    bed.note(
-        "the leader",
-        if kept { "leads on" } else { "is another one" },
-    );
+    let leads = if kept { "leads on" } else { "is another one" };
+    bed.note("away for a moment: the leader", leads);
+    let exits = deployment.exits().unasked();
+    assert!(!kept || exits.is_empty(), "{exits:?}");
+
+    // Away for so long that the leader gives up.
+    let leader = deployment.leader(LONG).await?;
+    let lives = leader.driver()?.lives();
+    let start = Instant::now();
+    bed.plane().stop(Component::ApiServer).await?;
+    leader.driver()?.started(lives + 1, LONG).await?;
+    bed.took("away for long: the leader has given up after", start);
+    let start = Instant::now();
+    bed.plane().resume(Component::ApiServer).await?;
+    bed.took("away for long: back after", start);
+    deployment.leader(LONG).await?;
+    bed.took("away for long: a leader is ready after", start);
     let next = Crowd::of(bed, "next", 3).await?;
     next.come().await?;
-    let bound = LONG - Duration::from_secs(1);
-    next.attached(10, bound).await?;
-    bed.took("three new pods attached after", start);
-    let exits = deployment.exits().unasked();
-    if kept {
-        assert!(exits.is_empty(), "{exits:?}");
-    }
+    next.settled(LONG).await?;
+    bed.took("away for long: three new pods run after", start);
     Ok(())
 }

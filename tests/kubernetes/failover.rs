@@ -92,7 +92,8 @@ impl Failover {
             bed.note(format!("{fate}: ready after"), value);
             if let Some(crowd) = crowd {
                 let there = crowd.attached(0, LONG).await?;
-                let there = crowd.attached(there + 1, LONG).await?;
+                let wanted = crowd.size().min(there + 1);
+                let there = crowd.attached(wanted, LONG).await?;
                 let took = start.elapsed();
                 let value = format!("{took:.2?}, then {there} are attached");
                 bed.note(format!("{fate}: next attach after"), value);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::ListParams;
 use testbed::bed::Bed;
@@ -17,6 +17,8 @@ use crate::sidecar::provision;
 
 /// How many users have a pod each that comes and goes.
 const USERS: usize = 6;
+/// The second time there are replicas to replace that have come in the first.
+const ROUNDS: usize = 2;
 /// A pod gets its volume within this time, whatever is being replaced. The attach/detach controller
 /// takes half a second to see an attach, and asks again after as much, doubled each time.
 const BOUND: Duration = Duration::from_secs(20);
@@ -27,7 +29,6 @@ pub(crate) async fn a_rolling_restart_under_load_keeps_no_pod_waiting(
     bed: &Bed,
 ) -> Result<(), Trouble> {
     let deployment = bed.deployment();
-    let before = deployment.lease().await?;
     let old: BTreeSet<String> = deployment
         .pods()
         .iter()
@@ -37,15 +38,19 @@ pub(crate) async fn a_rolling_restart_under_load_keeps_no_pod_waiting(
     let users = (0..USERS).map(|number| user(bed, number, over.subscribe()));
     let roll = async {
         let start = Instant::now();
-        deployment.roll(LONG).await?;
-        deployment.leader(LONG).await?;
-        bed.took("three replicas replaced in", start);
+        for _ in 0..ROUNDS {
+            deployment.roll(LONG).await?;
+            deployment.leader(LONG).await?;
+        }
+        bed.took("three replicas replaced twice in", start);
         over.send_replace(true);
         Ok(())
     };
     let (waits, ()) = tokio::try_join!(try_join_all(users), roll)?;
-    let after = deployment.lease().await?;
-    bed.note("hand-overs", after.transitions - before.transitions);
+    let lives = deployment.lives()?;
+    let led = lives.iter().filter(|life| life.led).count();
+    bed.note("hand-overs", led - 1);
+    assert!(led > 1, "the leader was replaced, too");
     assert!(deployment.pods().iter().all(|pod| !old.contains(pod.uid())));
 
     let mut waits: Vec<Duration> = waits.into_iter().flatten().collect();
@@ -58,7 +63,7 @@ pub(crate) async fn a_rolling_restart_under_load_keeps_no_pod_waiting(
             waits.len()
         ),
     );
-    no_error_is_left(bed).await
+    no_failure_was_told(bed).await
 }
 
 /// Makes a pod, waits until its machine writes, deletes it, again and again; how long each waited.
@@ -71,10 +76,9 @@ async fn user(
     let volume = provision(bed, &name).await?;
     let user = bed.workload();
     let mut waits = Vec::new();
-    // Once more after the end, so that nothing is left half done unseen.
-    let mut is_last = false;
-    while !is_last {
-        is_last = *over.borrow();
+    loop {
+        // Once more after the end; that pod stays.
+        let is_last = *over.borrow();
         let start = Instant::now();
         let pod = PodWanted {
             name: &name,
@@ -85,33 +89,45 @@ async fn user(
         let node = user.running(&name, BOUND).await?;
         waits.push(start.elapsed());
         bed.writes(&bed.node(&node)?.machine(), 2, BOUND).await?;
+        if is_last {
+            return Ok(waits);
+        }
         user.delete::<Pod>(&name).await?;
         user.gone(user.here::<Pod>(), &name, BOUND).await?;
         user.detached(&volume, &node, BOUND).await?;
     }
-    Ok(waits)
 }
 
-/// No VolumeAttachment of the driver says that it failed.
-async fn no_error_is_left(bed: &Bed) -> Result<(), Trouble> {
-    let what = || "list VolumeAttachments".to_owned();
-    let (api, params) = (
-        bed.workload().all::<VolumeAttachment>(),
-        ListParams::default(),
-    );
-    let list = timeout(CALL_LIMIT, api.list(&params))
+/// Nobody who looks at a pod or at a VolumeAttachment sees that an attach or a detach has failed.
+async fn no_failure_was_told(bed: &Bed) -> Result<(), Trouble> {
+    let (user, params) = (bed.workload(), ListParams::default());
+    let (attachments, events) = (user.all::<VolumeAttachment>(), user.here::<Event>());
+    let lists = async { tokio::try_join!(attachments.list(&params), events.list(&params)) };
+    let what = || "list VolumeAttachments and events".to_owned();
+    let (attachments, events) = timeout(CALL_LIMIT, lists)
         .await
         .attempt(what)?
         .attempt(what)?;
-    let ours = list
-        .items
+    let ours = attachments
         .iter()
         .filter(|one| one.spec.attacher == bed.driver());
-    let failed = ours.filter(|one| {
-        let status = one.status.as_ref();
-        status.is_some_and(|status| status.attach_error.is_some() || status.detach_error.is_some())
-    });
-    let failed: Vec<&VolumeAttachment> = failed.collect();
+    let (mut count, mut failed) = (0, Vec::new());
+    for (attachment, status) in ours.filter_map(|one| Some((one, one.status.as_ref()?))) {
+        count += usize::from(status.attached);
+        if status.attach_error.is_some() || status.detach_error.is_some() {
+            failed.push(attachment);
+        }
+    }
+    assert_eq!(count, USERS, "the last pod of each user has its volume");
     assert!(failed.is_empty(), "{failed:#?}");
+    let failed = events.iter().filter(|event| {
+        let reason = event.reason.as_deref().unwrap_or_default();
+        reason.starts_with("Failed") && reason.ends_with("Volume")
+    });
+    let told: Vec<_> = failed
+        .filter_map(|event| event.message.as_deref())
+        .collect();
+    bed.note("events of failed attaches", told.len());
+    assert!(told.is_empty(), "{told:#?}");
     Ok(())
 }

@@ -34,27 +34,36 @@ pub(crate) struct Test {
     pub(crate) body: for<'a> fn(&'a Bed) -> BoxFuture<'a, Result<(), Trouble>>,
 }
 
-/// A line of the table of tests; `alone` gives it a control plane of its own.
-macro_rules! test {
-    ($function:path) => {
-        test!($function, testbed::bed::Options::default())
-    };
-    (alone $function:path) => {
-        $crate::suite::Test {
-            alone: true,
-            ..test!($function)
-        }
-    };
-    ($function:path, $options:expr) => {
-        $crate::suite::Test {
+/// The list of tests: `FUNCTION;`, `FUNCTION => OPTIONS;`, and `FUNCTION, alone;` for one that gets a
+/// control plane of its own.
+macro_rules! tests {
+    ($($function:path $(=> $options:expr)? $(, $alone:ident)?;)*) => {
+        /// All tests.
+        const TESTS: &[$crate::suite::Test] = &[$($crate::suite::Test {
             name: stringify!($function),
-            alone: false,
-            options: || $options,
+            alone: $crate::suite::is!($($alone)?),
+            options: || {
+                #[allow(unused_mut, unused_assignments, reason = "only some tests have their own")]
+                let mut options = testbed::bed::Options::default();
+                $(options = $options;)?
+                options
+            },
             body: |bed| Box::pin($function(bed)),
-        }
+        }),*];
     };
 }
-pub(crate) use test;
+pub(crate) use tests;
+
+/// Whether a word is there that can only be `alone`.
+macro_rules! is {
+    () => {
+        false
+    };
+    (alone) => {
+        true
+    };
+}
+pub(crate) use is;
 
 /// What the tests share.
 struct Suite {

@@ -122,6 +122,6 @@ impl Seed {
 }
 
 /// The name of a volume's PersistentVolume, and of its claim.
-pub(crate) fn volume_name(volume: &Volume) -> String {
+fn volume_name(volume: &Volume) -> String {
     format!("pv-{}", volume.id)
 }

@@ -20,6 +20,9 @@ use tokio::time::{Instant, interval, timeout};
 /// Between two looks at the log of the RDS: how exact the time of a first write is.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// Failures that are printed: where there are more, they are like the first.
+const TOLD: u64 = 5;
+
 /// Attachments as they are seen from now on, by the name of their PersistentVolume. One that was seen
 /// before under that name is forgotten when the next one comes.
 #[derive(Debug)]
@@ -37,6 +40,10 @@ pub(crate) struct Seen {
     pub(crate) attached: BTreeMap<String, Instant>,
     /// When each went.
     pub(crate) gone: BTreeMap<String, Instant>,
+    /// How often external-attacher reported that a call failed.
+    failures: u64,
+    /// The last failure of each attachment, as it said.
+    errors: BTreeMap<String, String>,
 }
 
 // === impl Witness ===
@@ -67,11 +74,32 @@ impl Witness {
         look(&enough).context("what was seen a moment ago")
     }
 
+    /// How many calls have failed so far, by external-attacher's own account.
+    pub(crate) fn failures(&self) -> u64 {
+        self.seen.borrow().failures
+    }
+
     /// When the volume was attached.
     pub(crate) async fn attached(&self, volume: &str, limit: Duration) -> anyhow::Result<Instant> {
         let what = format!("attach {volume}");
         self.wait(&what, limit, |seen| seen.attached.get(volume).copied())
             .await
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// It is told again with every other change of the attachment, and counts once.
+    fn failed(&mut self, volume: &str, error: String) {
+        if self.errors.get(volume) == Some(&error) {
+            return;
+        }
+        if self.failures < TOLD {
+            eprintln!("{volume}: {error}");
+        }
+        self.failures += 1;
+        self.errors.insert(volume.to_owned(), error);
     }
 }
 
@@ -90,9 +118,14 @@ async fn follow(api: Api<VolumeAttachment>, driver: String, seen: watch::Sender<
         if attachment.spec.attacher != driver {
             continue;
         }
-        let is_attached = attachment.status.is_some_and(|status| status.attached);
+        let status = attachment.status.unwrap_or_default();
+        let error = status.attach_error.or(status.detach_error);
+        let error = error.and_then(|error| error.message);
         let now = Instant::now();
         seen.send_modify(|seen| {
+            if let Some(error) = error {
+                seen.failed(&volume, error);
+            }
             if is_gone {
                 seen.gone.insert(volume, now);
                 return;
@@ -102,7 +135,7 @@ async fn follow(api: Api<VolumeAttachment>, driver: String, seen: watch::Sender<
                 seen.attached.remove(&volume);
             }
             seen.made.entry(volume.clone()).or_insert(now);
-            if is_attached {
+            if status.attached {
                 seen.attached.entry(volume).or_insert(now);
             }
         });
