@@ -35,6 +35,7 @@ use crate::rds::backend::{Options, RdsBackend};
 use crate::rds::transport::{Algorithms, Credentials, Endpoint, HostKeyPin, PoolOptions, Target};
 use crate::service::Volumes;
 use crate::task::Supervisor;
+use crate::telemetry::context;
 use crate::telemetry::propagate::Accept;
 
 /// Runs the controller until `stop` is cancelled and the calls under way are answered.
@@ -106,7 +107,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let ready = volumes.clone();
     let identity = Identity::new(driver_name, move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
-    let routes = Routes::from(routes.into_axum_router().layer(Accept));
+    let routes = if context::is_on() {
+        Routes::from(routes.into_axum_router().layer(Accept))
+    } else {
+        routes
+    };
 
     let mut tasks = Supervisor::new(stop.clone());
     let looking = volumes.clone();
