@@ -35,6 +35,7 @@ use crate::rds::backend::{Options, RdsBackend};
 use crate::rds::transport::{Algorithms, Credentials, Endpoint, HostKeyPin, PoolOptions, Target};
 use crate::service::Volumes;
 use crate::task::Supervisor;
+use crate::telemetry;
 use crate::telemetry::context;
 use crate::telemetry::propagate::Accept;
 
@@ -97,7 +98,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         meters: Some(Meters {
             metrics,
             rds: backend,
-            dropped: || 0,
+            dropped: telemetry::dropped,
         }),
         drain: end.drain.clone(),
         drained: end.drained.clone(),

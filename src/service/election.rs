@@ -54,8 +54,8 @@ pub struct Candidate {
 #[derive(Debug, Clone)]
 pub struct Reports {
     told: mpsc::Sender<Report>,
-    counters: Counters,
     trace: TermTrace,
+    counters: Counters,
 }
 
 #[derive(Debug)]
@@ -92,8 +92,8 @@ impl Candidate {
         let counters = Counters::default();
         let told = Reports {
             told: report,
-            counters: counters.clone(),
             trace: trace.clone(),
+            counters: counters.clone(),
         };
         let candidate = Self {
             election,
@@ -104,8 +104,8 @@ impl Candidate {
             reports,
             standing,
             change: watch::Sender::new(None),
-            counters,
             trace,
+            counters,
         };
         (candidate, told, published)
     }

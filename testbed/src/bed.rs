@@ -3,6 +3,7 @@
 
 mod install;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -200,6 +201,11 @@ impl Bed {
         &self.name
     }
 
+    /// What it stands on.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
     /// A client that may do everything.
     pub fn client(&self) -> &Client {
         &self.client
@@ -261,6 +267,11 @@ impl Bed {
         self.ground.summary.add(&self.name, what, value);
     }
 
+    /// Adds a row: how long ago something began, which is over now.
+    pub fn took(&self, what: impl Into<String>, since: Instant) {
+        self.note(what, format_args!("{:.2?}", since.elapsed()));
+    }
+
     /// Whether the RDS saw what must never be: two machines that write at once, or a write that was
     /// issued before another machine came.
     ///
@@ -310,20 +321,28 @@ impl Bed {
             asked.count()
         );
         self.note("exits of containers", value);
+        let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for exit in unasked {
             let after = exit.at.saturating_duration_since(self.started.into_std());
-            let value = format!("{}, {:.1?} after the start", exit.code(), after);
-            self.note(format!("  {} {}", exit.pod, exit.container), value);
+            let row = rows.entry(format!("  {} {}", exit.pod, exit.container));
+            row.or_default()
+                .push(format!("{} at {after:.1?}", exit.code()));
+        }
+        for (what, exits) in rows {
+            self.note(what, exits.join(", "));
         }
     }
 
-    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`] if it has
-    /// none of its own to complain about. What the processes said is kept if there is one.
+    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`] and of
+    /// [`Deployment::check_lives`] if it has none of its own to complain about. What the processes
+    /// said is kept if there is one.
     ///
     /// # Errors
-    /// The test's own, or that of [`Bed::judge`].
+    /// The test's own, or one of these.
     pub async fn finish(self, result: Result<(), Trouble>) -> Result<(), Trouble> {
-        let result = result.and_then(|()| self.judge());
+        let result = result
+            .and_then(|()| self.judge())
+            .and_then(|()| self.deployment.check_lives());
         self.note_exits();
         if result.is_err() {
             self.folder.keep();

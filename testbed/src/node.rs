@@ -217,8 +217,12 @@ async fn beat(client: &Client, name: &str) -> kube::Result<()> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), HEARTBEATS);
     let lease = objects::lease(name);
     let params = PatchParams::apply("kubelet").force();
-    leases
-        .patch(name, &params, &Patch::Apply(lease))
-        .await
-        .map(drop)
+    leases.patch(name, &params, &Patch::Apply(lease)).await?;
+    // The controller-manager takes the condition away when it misses heartbeats, also because it
+    // could not watch them itself; only the kubelet brings it back.
+    let nodes: Api<NodeObject> = Api::all(client.clone());
+    if objects::is_ready(&nodes.get(name).await?) {
+        return Ok(());
+    }
+    objects::say_ready(&nodes, name).await
 }

@@ -9,6 +9,7 @@ use kube::runtime::watcher::{self, Event, watch_object, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use crate::trouble::Trouble;
@@ -110,8 +111,24 @@ pub(crate) async fn next<T>(
 }
 
 fn late(name: &str, what: &str, limit: Duration, last: &impl Serialize) -> Trouble {
-    let last = serde_json::to_string(last).unwrap_or_else(|error| error.to_string());
+    let last = serde_json::to_value(last).map(|mut last| {
+        without_managers(&mut last);
+        last.to_string()
+    });
+    let last = last.unwrap_or_else(|error| error.to_string());
     Trouble::found(format!(
         "{name} did not {what} within {limit:?}; last seen: {last}"
     ))
+}
+
+/// Who wrote which field is most of an object, and hides the rest.
+fn without_managers(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("managedFields");
+            fields.values_mut().for_each(without_managers);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_managers),
+        _ => {}
+    }
 }

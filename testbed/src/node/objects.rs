@@ -53,6 +53,20 @@ pub(super) fn lease(name: &str) -> Value {
     })
 }
 
+/// Whether the node counts as ready.
+pub(super) fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.iter();
+    let mut conditions = conditions.flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+/// Says again that the node is ready.
+pub(super) async fn say_ready(nodes: &Api<Node>, name: &str) -> kube::Result<()> {
+    let status = Patch::Strategic(json!({"status": {"conditions": [condition()]}}));
+    let params = PatchParams::default();
+    nodes.patch_status(name, &params, &status).await.map(drop)
+}
+
 fn condition() -> Value {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     json!({
