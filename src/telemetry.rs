@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::filter::{LevelFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt::format::{Format as LineFormat, JsonFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -83,7 +83,8 @@ pub fn init(format: Format, filter: &str, traces: Option<&Traces>) -> Result<Tel
     let spans = exporting.as_ref().map(spans);
     tracing_subscriber::registry()
         .with(spans)
-        .with(exporting.is_some().then(|| finder.clone()))
+        // It wants to be told of the subscriber, and of nothing else.
+        .with(finder.clone().with_filter(LevelFilter::OFF))
         .with(lines(format, finder).with_filter(parsed))
         .try_init()?;
     if let Some(traces) = traces {

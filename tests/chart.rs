@@ -7,6 +7,8 @@
     reason = "a test that cannot set itself up fails by panicking"
 )]
 
+#[path = "chart/accepted.rs"]
+mod accepted;
 #[path = "chart/arguments.rs"]
 mod arguments;
 #[path = "chart/helm.rs"]

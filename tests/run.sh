@@ -16,7 +16,8 @@ export CARGO_TERM_COLOR=never
 NO_GO=3
 
 # The tools of the test bed that tests ask for.
-TOOLS=(csi-sanity etcd kube-apiserver kube-controller-manager kube-scheduler kubectl)
+TOOLS=(csi-sanity etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
+    csi-attacher csi-provisioner csi-resizer helm)
 
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT

@@ -109,7 +109,7 @@ mod tests {
             ),
             (
                 None,
-                &[ALL, ("OTEL_SDK_DISABLED", "false")],
+                vec![ALL, ("OTEL_SDK_DISABLED", "false")],
                 Some("http://all"),
             ),
             (None, vec![ALL, ("OTEL_TRACES_EXPORTER", "none")], None),

@@ -37,10 +37,13 @@ pub(super) fn apply(span: &mut SpanData) {
         }
         _ => TROUBLE.contains(&outcome),
     };
-    if failed && span.status == Status::Unset {
+    // Not what the levels of log lines in it make of it.
+    span.status = if failed {
         let why = text(&span.attributes, "error").unwrap_or_default();
-        span.status = Status::error(why.to_owned());
-    }
+        Status::error(why.to_owned())
+    } else {
+        Status::Unset
+    };
     if span.name == "rpc"
         && let Some(service) = text(&span.attributes, "rpc.service")
         && let Some(method) = text(&span.attributes, "rpc.method")

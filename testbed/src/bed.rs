@@ -1,24 +1,25 @@
 //! The bed of one test: an RDS, the chart's controller, nodes and a user, under names of their own on
 //! a control plane that all tests of a binary share.
 
+mod install;
+
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod as PodObject, Secret};
-use kube::api::{DeleteParams, ListParams, PostParams};
+use k8s_openapi::api::core::v1::Pod as PodObject;
+use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
 use rds_csi::sim::handle::{Sim, SimConfig};
 use rds_csi::sim::initiator::Machine;
-use rds_csi::sim::server::Accounts;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, interval, timeout};
 
-use crate::chart::{Chart, Release};
+use crate::chart::Chart;
 use crate::control_plane::ControlPlane;
 use crate::deployment::{Deployment, Plan};
 use crate::folder::RunFolder;
@@ -33,10 +34,6 @@ use crate::workload::{LONG, Workload};
 
 /// The tools of a bed besides those of the control plane.
 pub const TOOLS: [&str; 4] = ["csi-attacher", "csi-provisioner", "csi-resizer", "helm"];
-/// The user of the controllers on the simulated RDS.
-const USER: &str = "csi";
-/// The Secret that the chart refers to.
-const SECRET: &str = "rds-login";
 /// An API server answers in milliseconds.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Between two looks at a machine, which cost nothing.
@@ -66,6 +63,9 @@ pub struct Options {
     pub nodes: Vec<String>,
     /// Values for the chart, over those that the bed gives.
     pub values: Value,
+    /// Variables for the driver's environment that no chart gives: times that only tests may use,
+    /// such as `RDS_CSI_UNSAFE_SHORT_CUT_AFTER`.
+    pub environment: Vec<(String, String)>,
     /// How soon containers that ended are started again.
     pub back_off: BackOff,
     /// The simulated RDS; its accounts are replaced.
@@ -86,7 +86,7 @@ pub struct Bed {
     nodes: Vec<Node>,
     workload: Workload,
     started: Instant,
-    folder: RunFolder,
+    folder: Arc<RunFolder>,
     /// Sockets: their paths must be short, which those of evidence need not be.
     _volumes: TempDir,
 }
@@ -100,6 +100,7 @@ impl Default for Options {
             replicas: None,
             nodes: ["a", "b", "c"].map(ToOwned::to_owned).into(),
             values: json!({}),
+            environment: Vec::new(),
             back_off: BackOff::default(),
             sim: SimConfig::default(),
             released_lease: true,
@@ -122,27 +123,40 @@ impl Bed {
     ///
     /// # Errors
     /// Something cannot be made. What there is of it is gone again, but for objects of the API.
-    pub async fn start(ground: &Ground, name: &str, mut options: Options) -> Result<Self, Trouble> {
+    pub async fn start(ground: &Ground, name: &str, options: Options) -> Result<Self, Trouble> {
+        let short = install::short(name);
+        let folder = Arc::new(RunFolder::create(&short)?);
+        let made = Self::make(ground, name, short, options, Arc::clone(&folder));
+        Box::pin(made).await.inspect_err(|_| folder.keep())
+    }
+
+    async fn make(
+        ground: &Ground,
+        name: &str,
+        short: String,
+        options: Options,
+        folder: Arc<RunFolder>,
+    ) -> Result<Self, Trouble> {
         let started = Instant::now();
-        let short = short(name);
-        let folder = RunFolder::create(&short)?;
         let volumes = tempfile::tempdir().attempt(|| "make a folder for volumes".to_owned())?;
         let client = ground.plane.admin().await?;
-        ground.plane.create_namespace(&client, &short).await?;
-        let password = format!("{:032x}", rand::random::<u128>());
-        options.sim.accounts = Accounts::default().with_password(USER, password.clone().into());
-        let sim =
-            Sim::start(options.sim.clone()).attempt(|| "start the simulated RDS".to_owned())?;
-        make_secret(&client, &short, &password).await?;
-        let chart = render(ground, &short, &sim, &options).await?;
-        chart.apply(&client).await?;
-        let driver = driver(&short);
+        let (sim, chart) = install::install(ground, &client, &short, &options).await?;
+        let cluster = Cluster {
+            client: client.clone(),
+            sim: sim.clone(),
+            driver: install::driver(&short),
+            owner: short.clone(),
+        };
+        let nodes = options.nodes.iter().map(|node| {
+            let (cluster, name) = (cluster.clone(), format!("{short}-{node}"));
+            async move { Node::join(cluster, &name).await }
+        });
         let plan = Plan {
             spec: chart.controller()?,
             replicas: chart.replicas()?,
             name: "c".to_owned(),
             namespace: short.clone(),
-            lease: format!("{driver}-controller"),
+            lease: install::lease(&short),
             client: client.clone(),
             plane: Arc::clone(&ground.plane),
             rds: sim.ssh_addr(),
@@ -150,32 +164,19 @@ impl Bed {
                 driver: ground.program.clone(),
                 tools: ground.tools.folder().to_owned(),
             },
+            environment: options.environment.clone(),
             back_off: options.back_off,
             exits: Exits::default(),
             folder: volumes.path().to_owned(),
             logs: folder.logs(),
         };
-        if options.released_lease {
-            release_lease(&plan).await?;
-        }
-        let cluster = Cluster {
-            client: client.clone(),
-            sim: sim.clone(),
-            driver: driver.clone(),
-            owner: short.clone(),
-        };
-        let names = options.nodes.iter().map(|node| format!("{short}-{node}"));
-        let nodes = names.map(|name| {
-            let cluster = cluster.clone();
-            async move { Node::join(cluster, &name).await }
-        });
         let (deployment, nodes) = tokio::try_join!(Deployment::start(plan), try_join_all(nodes))?;
         let workload = Workload {
             plane: Arc::clone(&ground.plane),
             client: client.clone(),
             class: short.clone(),
             namespace: short,
-            driver,
+            driver: cluster.driver,
         };
         let bed = Self {
             name: name.to_owned(),
@@ -190,10 +191,7 @@ impl Bed {
             folder,
             _volumes: volumes,
         };
-        bed.deployment
-            .leader(LONG)
-            .await
-            .inspect_err(|_| bed.folder.keep())?;
+        bed.deployment.leader(LONG).await?;
         bed.note("bed ready after", format_args!("{:.1?}", started.elapsed()));
         Ok(bed)
     }
@@ -201,6 +199,11 @@ impl Bed {
     /// The name of the test.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it stands on.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
     }
 
     /// A client that may do everything.
@@ -264,6 +267,11 @@ impl Bed {
         self.ground.summary.add(&self.name, what, value);
     }
 
+    /// Adds a row: how long ago something began, which is over now.
+    pub fn took(&self, what: impl Into<String>, since: Instant) {
+        self.note(what, format_args!("{:.2?}", since.elapsed()));
+    }
+
     /// Whether the RDS saw what must never be: two machines that write at once, or a write that was
     /// issued before another machine came.
     ///
@@ -313,20 +321,28 @@ impl Bed {
             asked.count()
         );
         self.note("exits of containers", value);
+        let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for exit in unasked {
             let after = exit.at.saturating_duration_since(self.started.into_std());
-            let value = format!("{}, {:.1?} after the start", exit.code(), after);
-            self.note(format!("  {} {}", exit.pod, exit.container), value);
+            let row = rows.entry(format!("  {} {}", exit.pod, exit.container));
+            row.or_default()
+                .push(format!("{} at {after:.1?}", exit.code()));
+        }
+        for (what, exits) in rows {
+            self.note(what, exits.join(", "));
         }
     }
 
-    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`] if it has
-    /// none of its own to complain about. What the processes said is kept if there is one.
+    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`] and of
+    /// [`Deployment::check_lives`] if it has none of its own to complain about. What the processes
+    /// said is kept if there is one.
     ///
     /// # Errors
-    /// The test's own, or that of [`Bed::judge`].
+    /// The test's own, or one of these.
     pub async fn finish(self, result: Result<(), Trouble>) -> Result<(), Trouble> {
-        let result = result.and_then(|()| self.judge());
+        let result = result
+            .and_then(|()| self.judge())
+            .and_then(|()| self.deployment.check_lives());
         self.note_exits();
         if result.is_err() {
             self.folder.keep();
@@ -357,129 +373,5 @@ impl Bed {
         try_join_all(self.nodes.iter().map(Node::remove))
             .await
             .map(drop)
-    }
-}
-
-/// The driver's name in the bed of a namespace.
-fn driver(namespace: &str) -> String {
-    format!("{namespace}.rds.test")
-}
-
-async fn render(
-    ground: &Ground,
-    short: &str,
-    sim: &Sim,
-    options: &Options,
-) -> Result<Chart, Trouble> {
-    let rds = sim.ssh_addr();
-    let secret = json!({"name": SECRET, "privateKey": "", "password": "password", "hostKey": ""});
-    let mut values = json!({
-        "driver": {"name": driver(short)},
-        "clusterId": short,
-        "rds": {
-            "address": rds.ip(), "port": rds.port(), "user": USER,
-            "hostKey": sim.fingerprint(), "secret": secret,
-        },
-        "storageClasses": [{"name": short}],
-    });
-    if let Some(replicas) = options.replicas {
-        merge(&mut values, &json!({"controller": {"replicas": replicas}}));
-    }
-    merge(&mut values, &options.values);
-    let release = Release {
-        name: "rds-csi".to_owned(),
-        namespace: short.to_owned(),
-        values,
-    };
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/rds-csi");
-    Chart::render(&ground.tools.path("helm"), &chart, &release).await
-}
-
-async fn make_secret(client: &Client, namespace: &str, password: &str) -> Result<(), Trouble> {
-    let what = || format!("make Secret {SECRET}");
-    let secret = json!({"metadata": {"name": SECRET}, "stringData": {"password": password}});
-    let secret: Secret = serde_json::from_value(secret).attempt(what)?;
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let params = PostParams::default();
-    let call = secrets.create(&params, &secret);
-    timeout(CALL_LIMIT, call)
-        .await
-        .attempt(what)?
-        .attempt(what)
-        .map(drop)
-}
-
-/// The Lease as a leader leaves it that was asked to end.
-async fn release_lease(plan: &Plan) -> Result<(), Trouble> {
-    let what = || format!("make Lease {}", plan.lease);
-    let annotations = json!({"rds.csi.srvlab.io/released-by": "an earlier leader"});
-    let lease = json!({
-        "metadata": {"name": plan.lease, "annotations": annotations},
-        "spec": {"holderIdentity": "", "leaseTransitions": 0},
-    });
-    let lease: Lease = serde_json::from_value(lease).attempt(what)?;
-    let leases: Api<Lease> = Api::namespaced(plan.client.clone(), &plan.namespace);
-    let params = PostParams::default();
-    let call = leases.create(&params, &lease);
-    timeout(CALL_LIMIT, call)
-        .await
-        .attempt(what)?
-        .attempt(what)
-        .map(drop)
-}
-
-/// Puts values over others, as Helm does with its files.
-fn merge(under: &mut Value, over: &Value) {
-    match (under.as_object_mut(), over.as_object()) {
-        (Some(under), Some(over)) => {
-            for (key, value) in over {
-                merge(under.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        _ => *under = over.clone(),
-    }
-}
-
-/// A name that fits everywhere, is the test's own, and can be recognised.
-fn short(name: &str) -> String {
-    let word = |letter: char| {
-        if letter.is_ascii_alphanumeric() {
-            letter
-        } else {
-            '-'
-        }
-    };
-    let words: String = name
-        .rsplit("::")
-        .next()
-        .unwrap_or(name)
-        .chars()
-        .map(word)
-        .collect();
-    let start: String = words.to_lowercase().chars().take(20).collect();
-    let start = start.trim_matches('-');
-    format!("{start}-{:04x}", rand::random::<u16>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_go_over_those_below() {
-        let mut values = json!({"a": {"b": 1, "c": [1]}, "d": 1});
-        merge(
-            &mut values,
-            &json!({"a": {"c": [2], "e": 3}, "f": {"g": 4}}),
-        );
-        let expected = json!({"a": {"b": 1, "c": [2], "e": 3}, "d": 1, "f": {"g": 4}});
-        assert_eq!(values, expected);
-    }
-
-    #[test]
-    fn names_fit_everywhere() {
-        let name = short("lifecycle::A_pod_with_a_claim_gets_its_volume");
-        assert!(name.starts_with("a-pod-with-a-claim-g-"), "{name}");
-        assert!(driver(&name).len() + "-controller".len() <= 63);
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::trouble::{Attempt, Trouble};
 
 /// A template takes a tenth of a second; a machine that compiles at the same time, a few.
-const HELM_LIMIT: Duration = Duration::from_secs(60);
+const HELM_LIMIT: Duration = Duration::from_mins(1);
 /// An API server that has just started answers within seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Whose fields the applied objects are, as they would be Helm's.

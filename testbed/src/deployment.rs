@@ -1,12 +1,16 @@
 //! The controller's Deployment: its pods, who of them leads, and what can happen to them.
 
+pub mod lives;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::{join_all, try_join_all};
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::PodSpec;
 use kube::{Api, Client, ResourceExt as _};
@@ -22,6 +26,8 @@ use crate::trouble::{Attempt, Trouble};
 
 /// Between two looks whether somebody leads. A look is one HTTP request to each pod.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A pod that was added is looked at within this time, too.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// An API server answers a read in milliseconds; one that restarts, in seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Where the leader notes its epoch.
@@ -48,6 +54,8 @@ pub struct Plan {
     pub rds: SocketAddr,
     /// What is in the images.
     pub programs: Programs,
+    /// More variables for the driver.
+    pub environment: Vec<(String, String)>,
     /// How soon containers that ended are started again.
     pub back_off: BackOff,
     /// Where their ends are noted.
@@ -276,12 +284,14 @@ impl Deployment {
 
     async fn leader_but(&self, but: Option<&Pod>, limit: Duration) -> Result<Arc<Pod>, Trouble> {
         let look = async {
-            let mut ticks = interval(LOOK_EVERY);
+            let mut ticks = interval(LOOK_AGAIN);
             loop {
                 ticks.tick().await;
-                if let Some(pod) = self.leads().await
-                    && but.is_none_or(|but| but.uid() != pod.uid())
-                {
+                // Each is asked for itself: one that is frozen must not delay the answer of another.
+                let pods = self.pods().into_iter();
+                let pods = pods.filter(|pod| but.is_none_or(|but| but.uid() != pod.uid()));
+                let mut leads: FuturesUnordered<_> = pods.map(says_it_leads).collect();
+                if let Ok(Some(pod)) = timeout(LOOK_AGAIN, leads.next()).await {
                     return pod;
                 }
             }
@@ -289,6 +299,31 @@ impl Deployment {
         timeout(limit, look)
             .await
             .attempt(|| format!("see a leader within {limit:?}:\n{}", self.logs()))
+    }
+
+    /// Waits until another process than the holder of this Lease leads, of whatever pod.
+    ///
+    /// # Errors
+    /// None does within `limit`.
+    pub async fn taken_over(
+        &self,
+        before: &LeaseView,
+        limit: Duration,
+    ) -> Result<Arc<Pod>, Trouble> {
+        let look = async {
+            let mut ticks = interval(LOOK_EVERY);
+            loop {
+                ticks.tick().await;
+                let pod = self.leader(limit).await?;
+                let lease = self.lease().await?;
+                if lease.holder != before.holder && lease.pod.as_deref() == Some(pod.name()) {
+                    return Ok(pod);
+                }
+            }
+        };
+        let seen = timeout(limit, look).await;
+        let what = || format!("see a leader after {before:?}:\n{}", self.logs());
+        seen.attempt(what)?
     }
 
     /// The Lease.
@@ -317,6 +352,17 @@ impl Deployment {
             transitions: spec.lease_transitions.unwrap_or_default(),
             holder,
         })
+    }
+}
+
+/// Ends when the pod says that it leads.
+async fn says_it_leads(pod: Arc<Pod>) -> Arc<Pod> {
+    let mut ticks = interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        if pod.role().await.as_deref() == Some("leader") {
+            return pod;
+        }
     }
 }
 

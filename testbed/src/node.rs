@@ -206,8 +206,13 @@ fn gone(deleted: kube::Result<()>) -> kube::Result<()> {
 
 async fn heartbeats(client: Client, name: String) {
     let mut beats = interval(BEAT_EVERY);
+    let mut is_ready = false;
     loop {
         beats.tick().await;
+        if !is_ready {
+            let said = timeout(CALL_LIMIT, objects::say_ready(&client, &name)).await;
+            is_ready = said.is_ok_and(|said| said.is_ok());
+        }
         // One that is lost is followed by the next.
         drop(timeout(CALL_LIMIT, beat(&client, &name)).await);
     }
@@ -217,8 +222,12 @@ async fn beat(client: &Client, name: &str) -> kube::Result<()> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), HEARTBEATS);
     let lease = objects::lease(name);
     let params = PatchParams::apply("kubelet").force();
-    leases
-        .patch(name, &params, &Patch::Apply(lease))
-        .await
-        .map(drop)
+    leases.patch(name, &params, &Patch::Apply(lease)).await?;
+    // The controller-manager takes the condition away when it misses heartbeats, also because it
+    // could not watch them itself; only the kubelet brings it back.
+    let nodes: Api<NodeObject> = Api::all(client.clone());
+    if objects::is_ready(&nodes.get(name).await?) {
+        return Ok(());
+    }
+    objects::say_ready(&nodes, name).await
 }

@@ -32,7 +32,7 @@ impl Summary {
 }
 
 impl fmt::Display for Summary {
-    /// The rows of one test stand together, in the order in which they came.
+    /// The name of a test reads as the sentence it is; its rows stand together, in the order in which they came.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = self
             .0
@@ -48,7 +48,8 @@ impl fmt::Display for Summary {
         let mut last = None;
         for row in &rows {
             if last != Some(&row.test) {
-                writeln!(f, "{}", row.test)?;
+                let gap = if last.is_some() { "\n" } else { "" };
+                writeln!(f, "{gap}{}", row.test.replace("::", ": ").replace('_', " "))?;
                 last = Some(&row.test);
             }
             // Values of several lines (what kubectl printed) keep their columns.
@@ -70,9 +71,10 @@ mod tests {
     fn rows_of_one_test_stand_together() {
         let summary = Summary::default();
         summary.add("b", "one", 1);
-        summary.add("a", "longer", "x\ny");
+        summary.add("a::is_so", "longer", "x\ny");
         summary.add("b", "two", 2);
-        let expected = "a\n    longer  x\n            y\nb\n    one     1\n    two     2\n";
+        let expected =
+            "a: is so\n    longer  x\n            y\n\nb\n    one     1\n    two     2\n";
         assert_eq!(summary.to_string(), expected);
     }
 }

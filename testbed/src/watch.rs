@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::pin::pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -10,6 +9,7 @@ use kube::runtime::watcher::{self, Event, watch_object, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use crate::trouble::Trouble;
@@ -33,7 +33,8 @@ where
 {
     let mut last: Option<K> = None;
     let watch = async {
-        let mut seen = pin!(watch_object(api, name));
+        // On the heap: a watch is 20 kB, and tests wait inside of waits.
+        let mut seen = watch_object(api, name).boxed();
         while let Some(object) = next(&mut seen).await {
             last = object;
             if is_it(last.as_ref()) {
@@ -65,7 +66,7 @@ where
     let mut all: BTreeMap<(Option<String>, String), K> = BTreeMap::new();
     let watch = async {
         let mut listing = true;
-        let mut events = pin!(watcher(api, selection));
+        let mut events = watcher(api, selection).boxed();
         while let Some(event) = next(&mut events).await {
             match event {
                 Event::Init => {
@@ -110,8 +111,24 @@ pub(crate) async fn next<T>(
 }
 
 fn late(name: &str, what: &str, limit: Duration, last: &impl Serialize) -> Trouble {
-    let last = serde_json::to_string(last).unwrap_or_else(|error| error.to_string());
+    let last = serde_json::to_value(last).map(|mut last| {
+        without_managers(&mut last);
+        last.to_string()
+    });
+    let last = last.unwrap_or_else(|error| error.to_string());
     Trouble::found(format!(
         "{name} did not {what} within {limit:?}; last seen: {last}"
     ))
+}
+
+/// Who wrote which field is most of an object, and hides the rest.
+fn without_managers(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("managedFields");
+            fields.values_mut().for_each(without_managers);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_managers),
+        _ => {}
+    }
 }

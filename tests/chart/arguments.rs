@@ -7,9 +7,9 @@ use clap::{CommandFactory as _, Parser as _};
 use rds_csi::cli::{self, Cli};
 use rds_csi::config::Config;
 use serde_json::Value;
+use testbed::tools::Tools;
 
 use super::helm::{Helm, Rendered, cases, strings, text};
-use testbed::tools::Tools;
 
 /// What `fieldRef` gives a container, for the arguments that quote it.
 const FIELDS: [(&str, &str); 3] = [

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-
 use testbed::tools::Tools;
 
 /// Release and namespace of every rendering. Different, so that neither passes for the other.
@@ -138,6 +137,10 @@ fn stderr(output: &Output) -> String {
 // === impl Rendered ===
 
 impl Rendered {
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter()
+    }
+
     pub(crate) fn all<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         let objects = self.objects.iter();
         objects.filter(move |object| text(object, "/kind") == kind)

@@ -1,6 +1,8 @@
 //! Values that must not be installed: each is refused with a message that names its key.
 
-use super::helm::Helm;
+use serde_json::Value;
+
+use super::helm::{Helm, read};
 
 /// Values over the minimal ones, and words of the refusal.
 const WRONG: &[(&str, &str)] = &[
@@ -75,6 +77,10 @@ const WRONG: &[(&str, &str)] = &[
         "controller: {podDisruptionBudget: {maxUnavailable: 0}}",
         "'/controller/podDisruptionBudget/maxUnavailable'",
     ),
+    (
+        "controller: {extraArgs: [standalone]}",
+        "'/controller/extraArgs/0'",
+    ),
     ("driver: {name: RDS}", "'/driver/name'"),
     ("image: {digest: latest}", "'/image/digest'"),
     (
@@ -127,4 +133,37 @@ fn wrong_values_are_refused_by_the_name_of_their_key() {
         let said = helm.refusal(wrong);
         assert!(said.contains(expected), "{wrong}: {said}");
     }
+}
+
+/// Maps of the schema that take any key: objects of Kubernetes, which its API checks, maps from text to
+/// text, and what a parent chart has for all of its charts.
+const OPEN: [&str; 4] = [
+    "/definitions/objects/items",
+    "/definitions/texts",
+    "/properties/controller/properties/affinity",
+    "/properties/global",
+];
+
+/// The places of a schema that describe a map and do not refuse unknown keys.
+fn open(schema: &Value, path: &str, found: &mut Vec<String>) {
+    let Some(map) = schema.as_object() else {
+        return;
+    };
+    let is_map = schema.get("type").is_some_and(|kind| kind == "object");
+    if is_map && schema.get("additionalProperties") != Some(&Value::Bool(false)) {
+        found.push(path.to_owned());
+    }
+    for (key, inside) in map {
+        open(inside, &format!("{path}/{key}"), found);
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_wherever_it_stands() {
+    let schema: Value =
+        serde_json::from_str(&read("helm/rds-csi/values.schema.json")).expect("the schema is JSON");
+    let mut found = Vec::new();
+    open(&schema, "", &mut found);
+    found.sort();
+    assert_eq!(found, OPEN);
 }

@@ -16,7 +16,7 @@ pub(crate) async fn a_pod_with_a_claim_gets_its_volume_and_gives_it_back(
     let start = Instant::now();
     user.claim("data").await?;
     let volume = user.bound("data", LONG).await?;
-    bed.note("claim to volume", format_args!("{:.2?}", start.elapsed()));
+    bed.took("claim to volume", start);
     assert!(bed.sim().world().disk(&volume.handle).is_some());
 
     let start = Instant::now();
@@ -27,7 +27,7 @@ pub(crate) async fn a_pod_with_a_claim_gets_its_volume_and_gives_it_back(
     };
     user.pod(&pod).await?;
     let node = user.running("app", LONG).await?;
-    bed.note("pod to running", format_args!("{:.2?}", start.elapsed()));
+    bed.took("pod to running", start);
     let attachment = user.attached(&volume, &node, LONG).await?;
     let told = attachment
         .status
@@ -42,20 +42,14 @@ pub(crate) async fn a_pod_with_a_claim_gets_its_volume_and_gives_it_back(
     user.delete::<Pod>("app").await?;
     user.gone(user.here::<Pod>(), "app", LONG).await?;
     user.detached(&volume, &node, LONG).await?;
-    bed.note(
-        "pod deleted to detached",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("pod deleted to detached", start);
     assert!(bed.sim().world().sessions().is_empty());
 
     let start = Instant::now();
     user.delete::<PersistentVolumeClaim>("data").await?;
     user.gone(user.all::<PersistentVolume>(), &volume.name, LONG)
         .await?;
-    bed.note(
-        "claim deleted to volume gone",
-        format_args!("{:.2?}", start.elapsed()),
-    );
+    bed.took("claim deleted to volume gone", start);
     assert!(bed.sim().world().disk(&volume.handle).is_none());
     let files = bed.sim().world().files();
     assert!(

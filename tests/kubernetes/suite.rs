@@ -28,28 +28,47 @@ const TEST_LIMIT: Duration = Duration::from_mins(10);
 /// One test.
 pub(crate) struct Test {
     pub(crate) name: &'static str,
+    /// Whether it does to the control plane what no other test could bear.
+    pub(crate) alone: bool,
     pub(crate) options: fn() -> Options,
     pub(crate) body: for<'a> fn(&'a Bed) -> BoxFuture<'a, Result<(), Trouble>>,
 }
 
-/// A line of the table of tests.
-macro_rules! test {
-    ($function:path) => {
-        test!($function, testbed::bed::Options::default())
-    };
-    ($function:path, $options:expr) => {
-        $crate::suite::Test {
+/// The list of tests: `FUNCTION;`, `FUNCTION => OPTIONS;`, and `FUNCTION, alone;` for one that gets a
+/// control plane of its own.
+macro_rules! tests {
+    ($($function:path $(=> $options:expr)? $(, $alone:ident)?;)*) => {
+        /// All tests.
+        const TESTS: &[$crate::suite::Test] = &[$($crate::suite::Test {
             name: stringify!($function),
-            options: || $options,
+            alone: $crate::suite::is!($($alone)?),
+            options: || {
+                #[allow(unused_mut, unused_assignments, reason = "only some tests have their own")]
+                let mut options = testbed::bed::Options::default();
+                $(options = $options;)?
+                options
+            },
             body: |bed| Box::pin($function(bed)),
-        }
+        }),*];
     };
 }
-pub(crate) use test;
+pub(crate) use tests;
 
-/// What the tests share: made by the first of them.
+/// Whether a word is there that can only be `alone`.
+macro_rules! is {
+    () => {
+        false
+    };
+    (alone) => {
+        true
+    };
+}
+pub(crate) use is;
+
+/// What the tests share.
 struct Suite {
     runtime: Runtime,
+    /// Made by the first test that is not alone.
     ground: OnceCell<Ground>,
     summary: Summary,
 }
@@ -81,7 +100,7 @@ pub(crate) fn run(tests: &'static [Test]) -> ExitCode {
 
 impl Suite {
     fn run(&self, test: &Test) -> Result<(), Failed> {
-        let ground = self.runtime.block_on(self.ground());
+        let ground = self.runtime.block_on(self.ground(test.alone));
         let ground = match ground {
             Ok(ground) => ground,
             Err(Error::Unavailable(why)) => {
@@ -90,24 +109,29 @@ impl Suite {
             }
             Err(error) => return Err(Trouble::from(error).into()),
         };
-        let ran = self.runtime.block_on(on_a_bed(ground, test));
+        let ran = self.runtime.block_on(on_a_bed(&ground, test));
         ran.map_err(Failed::from)
     }
 
-    async fn ground(&self) -> Result<&Ground, Error> {
-        let start = async {
-            // Building them takes minutes on a machine that has none yet.
-            let tools = tokio::task::spawn_blocking(|| Tools::find(&TOOLS));
-            let tools = tools.await.expect("looking for tools does not panic")?;
-            let plane = ControlPlane::start(PlaneOptions::quick()).await?;
-            Ok(Ground {
-                plane: Arc::new(plane),
-                tools,
-                program: PathBuf::from(env!("CARGO_BIN_EXE_rds-csi")),
-                summary: self.summary.clone(),
-            })
-        };
-        self.ground.get_or_try_init(|| start).await
+    async fn ground(&self, alone: bool) -> Result<Ground, Error> {
+        if alone {
+            return self.new_ground().await;
+        }
+        let shared = self.ground.get_or_try_init(|| self.new_ground()).await;
+        shared.cloned()
+    }
+
+    async fn new_ground(&self) -> Result<Ground, Error> {
+        // Building them takes minutes on a machine that has none yet.
+        let tools = tokio::task::spawn_blocking(|| Tools::find(&TOOLS));
+        let tools = tools.await.expect("looking for tools does not panic")?;
+        let plane = ControlPlane::start(PlaneOptions::quick()).await?;
+        Ok(Ground {
+            plane: Arc::new(plane),
+            tools,
+            program: PathBuf::from(env!("CARGO_BIN_EXE_rds-csi")),
+            summary: self.summary.clone(),
+        })
     }
 }
 

@@ -14,13 +14,17 @@ const FAKE_CARGO: &str = r#"#!/bin/sh
 const NO_GO: &str = "#!/bin/sh\nexit 127\n";
 
 /// What `tests/run.sh` asks `testbed/build.sh` for.
-const TOOLS: [&str; 6] = [
+const TOOLS: [&str; 10] = [
     "csi-sanity",
     "etcd",
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",
     "kubectl",
+    "csi-attacher",
+    "csi-provisioner",
+    "csi-resizer",
+    "helm",
 ];
 
 const TWO_BINARIES: &str = "running 3 tests\\n\

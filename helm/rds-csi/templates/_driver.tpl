@@ -116,4 +116,7 @@ the pod is deleted, and that is when it hands over.
 - {{ printf "--metrics-address=%s:%v" .Values.metrics.listenAddress .Values.metrics.port | quote }}
 - --log-format={{ .Values.controller.logFormat }}
 - {{ printf "--log-level=%s" .Values.controller.logLevel | quote }}
+{{- range .Values.controller.extraArgs }}
+- {{ . | quote }}
+{{- end }}
 {{- end -}}

@@ -2,10 +2,10 @@
 //! has the machine connect and write, and gives them back when the pod goes.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use k8s_openapi::jiff::Timestamp;
@@ -63,7 +63,7 @@ impl Kubelet {
         let mut running: BTreeMap<String, watch::Sender<bool>> = BTreeMap::new();
         let mut listed: Option<Vec<String>> = None;
         let mut tasks = JoinSet::new();
-        let mut events = pin!(watcher(pods, selection));
+        let mut events = watcher(pods, selection).boxed();
         while let Some(event) = next(&mut events).await {
             match event {
                 Event::Init => listed = Some(Vec::new()),

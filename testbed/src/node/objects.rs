@@ -40,6 +40,15 @@ pub(super) async fn create(
     plugins.create(&params, &parsed(plugin)?).await.map(drop)
 }
 
+/// Says that the node is ready, as a kubelet does when it starts: the node lifecycle controller has
+/// written the opposite if there were no heartbeats for a while, and a heartbeat does not change that.
+pub(super) async fn say_ready(client: &Client, name: &str) -> kube::Result<()> {
+    let status = json!({"status": {"conditions": [condition()]}});
+    let nodes: Api<Node> = Api::all(client.clone());
+    let (params, patch) = (PatchParams::default(), Patch::Strategic(status));
+    nodes.patch_status(name, &params, &patch).await.map(drop)
+}
+
 /// The node's heartbeat of now.
 pub(super) fn lease(name: &str) -> Value {
     // MicroTime has exactly six digits.
@@ -51,6 +60,20 @@ pub(super) fn lease(name: &str) -> Value {
         "metadata": {"name": name, "namespace": HEARTBEATS},
         "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now},
     })
+}
+
+/// Whether the node counts as ready.
+pub(super) fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.iter();
+    let mut conditions = conditions.flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+/// Says again that the node is ready.
+pub(super) async fn say_ready(nodes: &Api<Node>, name: &str) -> kube::Result<()> {
+    let status = Patch::Strategic(json!({"status": {"conditions": [condition()]}}));
+    let params = PatchParams::default();
+    nodes.patch_status(name, &params, &status).await.map(drop)
 }
 
 fn condition() -> Value {

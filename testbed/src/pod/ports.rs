@@ -47,7 +47,8 @@ impl Ports {
         let plain = host
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'.');
-        if !everywhere && !(plain && declared.contains(&i32::from(port))) {
+        let is_declared = plain && declared.contains(&i32::from(port));
+        if !everywhere && !is_declared {
             return Ok(text.to_owned());
         }
         let here = self.here(port)?;
