@@ -102,7 +102,13 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused_with_the_word_that_is_wrong() {
-        for good in ["info", "INFO", "off", "info,rds_csi=debug", "warn, russh=trace"] {
+        for good in [
+            "info",
+            "INFO",
+            "off",
+            "info,rds_csi=debug",
+            "warn, russh=trace",
+        ] {
             assert!(parse(good).is_ok(), "{good}");
         }
         let rows = [
