@@ -206,13 +206,8 @@ fn gone(deleted: kube::Result<()>) -> kube::Result<()> {
 
 async fn heartbeats(client: Client, name: String) {
     let mut beats = interval(BEAT_EVERY);
-    let mut is_ready = false;
     loop {
         beats.tick().await;
-        if !is_ready {
-            let said = timeout(CALL_LIMIT, objects::say_ready(&client, &name)).await;
-            is_ready = said.is_ok_and(|said| said.is_ok());
-        }
         // One that is lost is followed by the next.
         drop(timeout(CALL_LIMIT, beat(&client, &name)).await);
     }

@@ -40,15 +40,6 @@ pub(super) async fn create(
     plugins.create(&params, &parsed(plugin)?).await.map(drop)
 }
 
-/// Says that the node is ready, as a kubelet does when it starts: the node lifecycle controller has
-/// written the opposite if there were no heartbeats for a while, and a heartbeat does not change that.
-pub(super) async fn say_ready(client: &Client, name: &str) -> kube::Result<()> {
-    let status = json!({"status": {"conditions": [condition()]}});
-    let nodes: Api<Node> = Api::all(client.clone());
-    let (params, patch) = (PatchParams::default(), Patch::Strategic(status));
-    nodes.patch_status(name, &params, &patch).await.map(drop)
-}
-
 /// The node's heartbeat of now.
 pub(super) fn lease(name: &str) -> Value {
     // MicroTime has exactly six digits.
