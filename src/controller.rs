@@ -5,6 +5,7 @@ mod meters;
 pub mod outside;
 mod replica;
 mod source;
+mod vital;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,13 +28,14 @@ use crate::controller::source::Desk;
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
 use crate::csi::server::{self, MayAnswer};
-use crate::csi::socket;
+use crate::csi::{self, socket};
 use crate::metrics::Metrics;
 use crate::metrics::rpc::Calls;
 use crate::ports::Clock;
 use crate::rds::backend::{Options, RdsBackend};
 use crate::rds::transport::{Algorithms, Credentials, Endpoint, HostKeyPin, PoolOptions, Target};
 use crate::service::Volumes;
+use crate::service::election::heartbeat::Heartbeat;
 use crate::task::Supervisor;
 use crate::telemetry;
 use crate::telemetry::context;
@@ -88,6 +90,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         metrics = metrics.with(replica.counters());
     }
     let end = End::default();
+    let pulse = Heartbeat::new(Arc::clone(&clock));
     let desk: Arc<dyn Source> = Arc::new(Desk {
         driver: driver_name.clone(),
         instance: Some(instance),
@@ -100,6 +103,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             rds: backend,
             dropped: telemetry::dropped,
         }),
+        pulse: pulse.clone(),
         drain: end.drain.clone(),
         drained: end.drained.clone(),
     });
@@ -118,6 +122,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let looking = volumes.clone();
     tasks.spawn_aside("looking", async move {
         looking.keep_looking().await;
+        Ok::<_, Infallible>(())
+    });
+    tasks.spawn_aside("pulse", async move {
+        csi::pulse::run(endpoint, pulse).await;
         Ok::<_, Infallible>(())
     });
     let drained = match replica {
