@@ -5,6 +5,7 @@ mod meters;
 pub mod outside;
 mod replica;
 mod source;
+mod vital;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,14 +28,17 @@ use crate::controller::source::Desk;
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
 use crate::csi::server::{self, MayAnswer};
-use crate::csi::socket;
+use crate::csi::{self, socket};
 use crate::metrics::Metrics;
 use crate::metrics::rpc::Calls;
 use crate::ports::Clock;
 use crate::rds::backend::{Options, RdsBackend};
 use crate::rds::transport::{Algorithms, Credentials, Endpoint, HostKeyPin, PoolOptions, Target};
 use crate::service::Volumes;
+use crate::service::election::heartbeat::Heartbeat;
 use crate::task::Supervisor;
+use crate::telemetry;
+use crate::telemetry::context;
 use crate::telemetry::propagate::Accept;
 
 /// Runs the controller until `stop` is cancelled and the calls under way are answered.
@@ -86,6 +90,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         metrics = metrics.with(replica.counters());
     }
     let end = End::default();
+    let pulse = Heartbeat::new(Arc::clone(&clock));
     let desk: Arc<dyn Source> = Arc::new(Desk {
         driver: driver_name.clone(),
         instance: Some(instance),
@@ -96,8 +101,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         meters: Some(Meters {
             metrics,
             rds: backend,
-            dropped: || 0,
+            dropped: telemetry::dropped,
         }),
+        pulse: pulse.clone(),
         drain: end.drain.clone(),
         drained: end.drained.clone(),
     });
@@ -106,12 +112,20 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let ready = volumes.clone();
     let identity = Identity::new(driver_name, move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
-    let routes = Routes::from(routes.into_axum_router().layer(Accept));
+    let routes = if context::is_on() {
+        Routes::from(routes.into_axum_router().layer(Accept))
+    } else {
+        routes
+    };
 
     let mut tasks = Supervisor::new(stop.clone());
     let looking = volumes.clone();
     tasks.spawn_aside("looking", async move {
         looking.keep_looking().await;
+        Ok::<_, Infallible>(())
+    });
+    tasks.spawn_aside("pulse", async move {
+        csi::pulse::run(endpoint, pulse).await;
         Ok::<_, Infallible>(())
     });
     let drained = match replica {

@@ -189,7 +189,8 @@ pub trait Cluster: Debug + Send + Sync {
     /// whose PersistentVolume is gone.
     async fn survey(&self, slots: &HashSet<VolumeId>) -> Result<Survey, Error>;
 
-    /// The claim of exactly this node on exactly this volume.
+    /// The claim of exactly this node on exactly this volume. One that somebody made by hand under
+    /// another name than Kubernetes gives is found from the moment on when it was watched.
     async fn claim(&self, volume: &VolumeId, node: &NodeId) -> Result<Option<Claim>, Error>;
 
     /// Every claim on one volume. Callers that wait at the same time share one LIST.

@@ -16,6 +16,8 @@ mod bed;
 mod catalog;
 #[path = "metrics/counted.rs"]
 mod counted;
+#[path = "metrics/files.rs"]
+mod files;
 #[path = "metrics/replicas.rs"]
 mod replicas;
 #[allow(dead_code, reason = "this target only looks at replicas")]
@@ -23,3 +25,7 @@ mod replicas;
 mod rig;
 #[path = "metrics/scrape.rs"]
 mod scrape;
+#[path = "metrics/server.rs"]
+mod server;
+#[path = "metrics/tools.rs"]
+mod tools;

@@ -77,9 +77,12 @@ where
 
 impl Running {
     fn begin(calls: &Calls, path: &str) -> Self {
-        let path = path.trim_start_matches('/');
-        let known = Rpc::ALL.into_iter().find(|rpc| rpc.method() == path);
-        let method = known.map_or(OTHER, Rpc::name);
+        let (service, method) = path
+            .trim_start_matches('/')
+            .split_once('/')
+            .unwrap_or_default();
+        let is_it = |rpc: &Rpc| rpc.service() == service && rpc.method() == method;
+        let method = Rpc::ALL.into_iter().find(is_it).map_or(OTHER, Rpc::method);
         Self {
             calls: calls.clone(),
             method,

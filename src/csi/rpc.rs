@@ -96,12 +96,6 @@ impl Rpc {
         }
     }
 
-    /// The name alone, which no other call has.
-    pub fn name(self) -> &'static str {
-        let method = self.method();
-        method.rsplit_once('/').map_or(method, |(_, name)| name)
-    }
-
     /// Whether a success of this call is worth a line in the log: something may have changed.
     pub const fn changes_state(self) -> bool {
         match self {
@@ -135,9 +129,7 @@ mod tests {
 
     #[test]
     fn every_call_has_a_name_of_its_own() {
-        for spelling in [Rpc::method, Rpc::name] {
-            let names: HashSet<_> = Rpc::ALL.map(spelling).into_iter().collect();
-            assert_eq!(names.len(), Rpc::ALL.len());
-        }
+        let methods: HashSet<_> = Rpc::ALL.map(Rpc::method).into_iter().collect();
+        assert_eq!(methods.len(), Rpc::ALL.len());
     }
 }

@@ -184,7 +184,9 @@ impl Cluster for KubeCluster {
     }
 
     /// The name of the attachment follows from the name of the node, and that only from what was
-    /// watched: what is found is the truth, what is not found is looked for in a list of all.
+    /// watched: what is found is the truth. What is not found is looked for in a list of all, unless
+    /// nothing that was watched hints at another name: Kubernetes itself gives no other, and on an
+    /// idle API server a list may take the 100 ms until etcd has told that its cache is up to date.
     async fn claim(&self, volume: &VolumeId, node: &NodeId) -> Result<Option<Claim>, Error> {
         let mut names = self.core.mirror.plugins(node);
         if names.is_empty() {
@@ -194,6 +196,9 @@ impl Cluster for KubeCluster {
             names.insert(node.as_str().into());
         }
         let rows = self.named(volume, names).await?;
+        if rows.is_empty() && self.core.mirror.leaves_one_name(volume, node) {
+            return Ok(None);
+        }
         let joined = self.core.join(rows).await?;
         let of_node = |claims: Vec<Claim>| claims.into_iter().find(|claim| claim.node == *node);
         if let Some(claim) = of_node(on(&joined, volume)?) {

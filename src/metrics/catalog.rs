@@ -62,6 +62,8 @@ catalog! {
 
     RDS_COMMAND_DURATION: Histogram "rds_csi_rds_command_duration_seconds" ["verb", "outcome"]
         "RouterOS lines from asking for a session to the complete reply; unknown is a change whose reply was lost";
+    RDS_UNKNOWN: Counter "rds_csi_rds_unknown_outcomes_total" []
+        "Changes whose reply was lost: each is resolved by reading before anybody is told anything";
     RDS_CONNECTIONS: Gauge "rds_csi_rds_connections" ["state"]
         "SSH sessions that should be there (wanted), are there (up), and run a line (busy)";
     RDS_CONNECTION_STATE: Gauge "rds_csi_rds_connection_state" []

@@ -6,10 +6,10 @@ use crate::domain::grant::Register;
 use crate::domain::id::VolumeId;
 use crate::domain::parameters::Parameters;
 use crate::domain::volume::Entry;
-use crate::service::Volumes;
 use crate::service::publish::explain;
 use crate::service::registers::not_found;
 use crate::service::term::Term;
+use crate::service::{State, Volumes};
 
 /// One volume of ListVolumes and ControllerGetVolume.
 #[derive(Debug)]
@@ -18,7 +18,8 @@ pub struct Status {
     pub id: VolumeId,
     /// Exact bytes.
     pub size: u64,
-    /// Nodes that may be using it, as their names stand on the RDS.
+    /// Nodes that can connect to it now: as their names stand on the RDS, or, of a volume that nodes
+    /// share, as VolumeAttachments were last seen to say.
     pub published: Vec<String>,
     /// What is wrong with it, if anything.
     pub abnormal: Option<String>,
@@ -60,7 +61,7 @@ impl Volumes {
             .ok_or_else(|| not_found(id.as_str()))?;
         term.check()?;
         entry.prove_ours(&term.scheme, &self.0.settings.base)?;
-        Ok(describe(&term, &entry))
+        Ok(self.0.describe(&term, &entry))
     }
 
     /// Volumes of ours in order of id, after the one that `token` names; all if `max` is 0.
@@ -86,7 +87,7 @@ impl Volumes {
                 return;
             }
             if page.len() < wanted {
-                page.push(describe(&term, &entry));
+                page.push(self.0.describe(&term, &entry));
             } else {
                 more = true;
             }
@@ -123,18 +124,37 @@ impl Volumes {
     }
 }
 
-fn describe(term: &Term, entry: &Entry) -> Status {
-    let register = entry.register(&term.scheme);
-    let published = register
-        .holder()
-        .map(ToString::to_string)
-        .into_iter()
-        .collect();
-    Status {
-        id: entry.id.clone(),
-        size: entry.size,
-        published,
-        abnormal: abnormal(entry, &register),
+impl State {
+    fn describe(&self, term: &Term, entry: &Entry) -> Status {
+        let register = entry.register(&term.scheme);
+        Status {
+            id: entry.id.clone(),
+            size: entry.size,
+            published: self.published(&entry.id, &register),
+            abnormal: abnormal(entry, &register),
+        }
+    }
+
+    /// external-attacher compares this with its VolumeAttachments (`ReconcileVA`), and asks again for
+    /// what is missing: so a grant that somebody closed must not be listed.
+    fn published(&self, id: &VolumeId, register: &Register) -> Vec<String> {
+        match register {
+            Register::Granted(pair) if pair.node.is_shared() => self.sharers(id),
+            Register::Granted(pair) => vec![pair.node.to_string()],
+            Register::Free(_)
+            | Register::Prepared(_)
+            | Register::Stray(_)
+            | Register::Foreign { .. } => Vec::new(),
+        }
+    }
+
+    /// The names on the RDS of a shared volume name nobody.
+    fn sharers(&self, id: &VolumeId) -> Vec<String> {
+        let cluster = self.cluster.as_ref();
+        let watched = cluster.and_then(|cluster| cluster.watched(id));
+        let claims = watched.map(|watched| watched.claims).unwrap_or_default();
+        let sharers = claims.iter().filter(|claim| self.shares.counts(id, claim));
+        sharers.map(|claim| claim.node.to_string()).collect()
     }
 }
 

@@ -240,7 +240,7 @@ impl Work {
         })
     }
 
-    fn note_repair(&self, node: &NodeLabel, how: Repair) {
+    pub(super) fn note_repair(&self, node: &NodeLabel, how: Repair) {
         self.state.counters.repaired(how);
         self.happened(What::GrantRepaired {
             volume: self.id.clone(),

@@ -2,7 +2,7 @@
 
 mod contend;
 
-use tracing::Span;
+use tracing::{Span, warn};
 
 use crate::domain::access::{Access, Mode};
 use crate::domain::context::{Portal, PublishContext};
@@ -13,6 +13,7 @@ use crate::domain::id::{NodeId, VolumeId};
 use crate::domain::leadership::BootTime;
 use crate::domain::names::{Names, NodeLabel};
 use crate::domain::publish::{self, Publish};
+use crate::metrics::volumes::Repair;
 use crate::service::ledger::Told;
 use crate::service::publish::contend::Consulted;
 use crate::service::registers::{After, View, Work, not_found};
@@ -172,10 +173,11 @@ impl Publishing {
                 }
                 Publish::Reopen(pair) => {
                     let after = self.work.reopen(&pair).await?;
-                    if let Some(view) = holding(&after, &pair) {
-                        return self.attached(view, pair);
+                    match holding(&after, &pair) {
+                        Some(view) if told => return self.repaired(view, pair),
+                        Some(view) => return self.attached(view, pair),
+                        None => after,
                     }
-                    after
                 }
                 Publish::RevokeFirst(names) => self.work.revoke(&names).await?,
                 Publish::HeldBy(pair) => return Err(self.held_by(&pair)),
@@ -210,6 +212,15 @@ impl Publishing {
             node: self.request.node.clone(),
             took,
         });
+        Ok(context)
+    }
+
+    /// What the node was told stands again: somebody had closed it on the RDS.
+    fn repaired(&self, view: &View, pair: Pair) -> Result<PublishContext, Error> {
+        let (work, node) = (&self.work, pair.node.clone());
+        let context = self.answer(view, pair)?;
+        warn!(volume.id = %work.id, %node, "re-opened a grant that was closed on the RDS");
+        work.note_repair(&node, Repair::Reopened);
         Ok(context)
     }
 

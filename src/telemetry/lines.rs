@@ -12,7 +12,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Finds the trace of a span in the subscriber of this process. Without one that traces, none.
+use super::context;
+
+/// Finds the trace of a span in the subscriber of this process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Finder(Arc<OnceLock<WeakDispatch>>);
 
@@ -56,6 +58,9 @@ impl<F> Lines<F> {
         S: Subscriber + for<'a> LookupSpan<'a>,
         N: for<'a> FormatFields<'a> + 'static,
     {
+        if !context::is_on() {
+            return None;
+        }
         let subscriber = self.finder.0.get()?.upgrade()?;
         let span = context.parent_span()?;
         let place = get_otel_context(&span.id(), &subscriber)?;

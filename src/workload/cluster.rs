@@ -59,6 +59,8 @@ pub struct Options {
     pub locks: Option<PathBuf>,
     /// More arguments for every controller.
     pub arguments: Vec<String>,
+    /// More variables in the environment of every controller.
+    pub environment: Vec<(String, String)>,
     /// The nodes. Each is a machine of the simulator and objects of the API.
     pub nodes: Vec<String>,
     /// The simulated RDS; its accounts are replaced.
@@ -156,6 +158,7 @@ impl Options {
             pace: Pace::quick(),
             locks: None,
             arguments: Vec::new(),
+            environment: Vec::new(),
             nodes: ["node-a", "node-b", "node-c"].map(ToOwned::to_owned).into(),
             sim: SimConfig::default(),
         }

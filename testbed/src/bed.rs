@@ -201,6 +201,11 @@ impl Bed {
         &self.name
     }
 
+    /// What it stands on.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
     /// A client that may do everything.
     pub fn client(&self) -> &Client {
         &self.client

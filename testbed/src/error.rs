@@ -1,4 +1,5 @@
-//! What can go wrong in the test bed: what was attempted, on what, and what came back.
+//! What can go wrong in the test bed: what was attempted, on what, and what came back. A message says
+//! all of it, the source too: what a failed test prints is the message.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub enum Error {
         why: String,
     },
     /// A file of the test bed.
-    #[error("cannot {attempt} {}", path.display())]
+    #[error("cannot {attempt} {}: {source}", path.display())]
     File {
         /// A verb, such as `write`.
         attempt: &'static str,
@@ -29,7 +30,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A process could not be started, signalled or waited for.
-    #[error("cannot {attempt} {name}")]
+    #[error("cannot {attempt} {name}: {source}")]
     Process {
         /// A verb, such as `start`.
         attempt: &'static str,
@@ -59,7 +60,7 @@ pub enum Error {
         last: String,
     },
     /// Keys and certificates.
-    #[error("cannot make the certificate of {subject}")]
+    #[error("cannot make the certificate of {subject}: {source}")]
     Certificate {
         /// Its common name.
         subject: String,
@@ -78,7 +79,7 @@ pub enum Error {
         answer: &'static str,
     },
     /// A request to the API server.
-    #[error("cannot {attempt}")]
+    #[error("cannot {attempt}: {source}")]
     Api {
         /// What was asked, with the object's name.
         attempt: String,

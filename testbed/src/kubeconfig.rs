@@ -1,6 +1,7 @@
 //! Kubeconfig files and clients of the control plane, one for each user.
 
 use std::fmt;
+use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -9,6 +10,9 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::pki::KeyedCertificate;
+
+/// The server is on this machine: a connection is made at once or not at all.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a user shows to the API server.
 #[derive(Clone)]
@@ -67,7 +71,9 @@ impl Access {
         let file = Kubeconfig::from_yaml(&self.kubeconfig()).map_err(failed)?;
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(file, &options).await;
-        config.map_err(failed)
+        let mut config = config.map_err(failed)?;
+        config.connect_timeout = Some(CONNECT_LIMIT);
+        Ok(config)
     }
 
     /// A client. Its connections belong to the tokio runtime that this is called on, so that each

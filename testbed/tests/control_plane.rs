@@ -76,7 +76,8 @@ async fn a_killed_api_server_comes_back_with_its_objects_and_a_dropped_one_does_
         return;
     };
     let client = plane.admin().await.unwrap();
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    plane.create_namespace(&client, "town").await.unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "town");
     let map = ConfigMap {
         metadata: ObjectMeta {
             name: Some("kept".to_owned()),

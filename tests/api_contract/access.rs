@@ -1,32 +1,35 @@
-//! Tokens and roles of the stand-in.
+//! Tokens and roles.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::{Api, Client, Config};
 use rds_csi::sim::kubernetes::{Access, Account, Options};
 use serde_json::json;
 
 use super::fixture::{
-    NAMESPACE, attachment, attachments, client, lease, leases, merge, namespaced, refusal, refused,
+    NAMESPACE, attachment, attachments, fresh, lease, leases, merge, namespaced, refusal, refused,
     stand_in,
 };
+use super::grants::rule;
+use super::servers::Server;
+use super::suite::{Case, every_server, stand_in_only};
 
-fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
-    PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(vec![resource.to_owned()]),
-        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
-        ..PolicyRule::default()
-    }
-}
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    only_known_tokens_are_let_in,
+    a_token_may_do_what_its_roles_say_and_nothing_else,
+];
+
+pub(super) const ON_THE_STAND_IN: &[Case] =
+    stand_in_only![the_kubeconfig_of_a_client_leads_to_the_api,];
 
 /// May read and patch attachments, but their status only read; may lead with one lease.
-fn driver() -> Account {
+fn driver(lease: &str) -> Account {
     let mut elect = rule("coordination.k8s.io", "leases", &["get", "patch"]);
-    elect.resource_names = Some(vec!["leader".to_owned()]);
+    elect.resource_names = Some(vec![lease.to_owned()]);
     let create = rule("coordination.k8s.io", "leases", &["create"]);
     Account {
         user: "system:serviceaccount:rds-csi:controller".to_owned(),
@@ -42,61 +45,52 @@ fn driver() -> Account {
     }
 }
 
-#[tokio::test]
-async fn only_known_tokens_are_let_in() {
-    let access = Access::default().with("secret", driver());
-    let options = Options {
-        access,
-        ..Options::default()
-    };
-    let api = stand_in(options).await;
-    let stranger = attachments(&client(&api, "guessed"));
-    let answer = stranger.list(&ListParams::default()).await;
+async fn only_known_tokens_are_let_in(server: Server) {
+    let api = server.guarded(driver("leader")).await;
+    let answer = attachments(&api.stranger)
+        .list(&ListParams::default())
+        .await;
     assert_eq!(refusal(answer), refused(401, "Unauthorized"));
-    let known = attachments(&client(&api, "secret"));
+    let known = attachments(&api.account);
     known.list(&ListParams::default()).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_token_may_do_what_its_roles_say_and_nothing_else() {
-    let access = Access::default().with("secret", driver());
-    let options = Options {
-        access,
-        ..Options::default()
-    };
-    let api = stand_in(options).await;
-    let client = client(&api, "secret");
+async fn a_token_may_do_what_its_roles_say_and_nothing_else(server: Server) {
+    let (ours, other, va) = (fresh("lease"), fresh("lease"), fresh("va"));
+    let api = server.guarded(driver(&ours)).await;
     let forbidden = refused(403, "Forbidden");
-    api.seed(&attachment("va")).unwrap();
-    let vas = attachments(&client);
+    let params = PostParams::default();
+    let made = attachment(&va);
+    let all = attachments(&api.admin);
+    all.create(&params, &made).await.unwrap();
+    let vas = attachments(&api.account);
     let patch = json!({"metadata": {"labels": {"a": "b"}}});
-    merge(&vas, "va", patch.clone()).await.unwrap();
-    let params = PatchParams::default();
-    let status = vas.patch_status("va", &params, &Patch::Merge(patch)).await;
-    assert_eq!(refusal(status), forbidden);
-    let made = vas.create(&PostParams::default(), &attachment("b")).await;
+    merge(&vas, &va, patch.clone()).await.unwrap();
+    let (how, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let patched = vas.patch_status(&va, &how, &patch).await;
+    assert_eq!(refusal(patched), forbidden);
+    vas.get_status(&va).await.unwrap();
+    let made = vas.create(&params, &attachment(&fresh("va"))).await;
     assert_eq!(refusal(made), forbidden);
 
-    let ours = leases(&client);
-    for name in ["leader", "other"] {
-        let params = PostParams::default();
-        ours.create(&params, &lease(name, "a")).await.unwrap();
+    let locks = leases(&api.account);
+    for name in [&ours, &other] {
+        locks.create(&params, &lease(name, "a")).await.unwrap();
     }
-    ours.get("leader").await.unwrap();
-    assert_eq!(refusal(ours.get("other").await), forbidden);
-    let elsewhere = kube::Api::<k8s_openapi::api::coordination::v1::Lease>::namespaced(
-        client.clone(),
-        "elsewhere",
-    );
-    assert_eq!(refusal(elsewhere.get("leader").await), forbidden);
-    let events = namespaced::<k8s_openapi::api::events::v1::Event>(&client);
+    locks.get(&ours).await.unwrap();
+    assert_eq!(refusal(locks.get(&other).await), forbidden);
+    // A list names no lease, not even the one that may be read.
+    let listed = locks.list(&ListParams::default()).await;
+    assert_eq!(refusal(listed), forbidden);
+    let elsewhere: Api<Lease> = Api::namespaced(api.account.clone(), "elsewhere");
+    assert_eq!(refusal(elsewhere.get(&ours).await), forbidden);
+    let events = namespaced::<Event>(&api.account);
     assert_eq!(refusal(events.get("e").await), forbidden);
 }
 
-#[tokio::test]
 async fn the_kubeconfig_of_a_client_leads_to_the_api() {
     let api = stand_in(Options {
-        access: Access::default().with("secret", driver()),
+        access: Access::default().with("secret", driver("leader")),
         ..Options::default()
     })
     .await;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
+use kube::Client;
+use kube::api::{DeleteParams, PostParams};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{Config, DefaultBackoff, Event, InitialListStrategy};
 use kube::runtime::{WatchStreamExt, reflector, watcher};
@@ -12,7 +14,21 @@ use rds_csi::sim::kubernetes::faults::{Fault, Matcher, Rule};
 use rds_csi::sim::kubernetes::{KubeApi, Options, Verb};
 use tokio::time::timeout;
 
-use super::fixture::{attachment, attachments, client, stand_in};
+use super::fixture::{attachment, attachments, client, fresh, stand_in};
+use super::servers::Server;
+use super::suite::{Case, every_server, stand_in_only};
+
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    a_cache_that_lists_and_watches_follows_the_api,
+    a_cache_that_reads_pages_follows_the_api,
+    a_cache_that_streams_its_list_follows_the_api,
+];
+
+pub(super) const ON_THE_STAND_IN: &[Case] = stand_in_only![
+    a_cache_whose_watch_was_cut_goes_on_where_it_was,
+    a_cache_that_was_away_for_too_long_lists_again,
+    a_watcher_sees_a_list_from_the_past_for_what_it_is,
+];
 
 /// A cache behind by longer than this has lost its way; the watcher's longest pause is 30 s, its
 /// first ones are below 2 s.
@@ -25,9 +41,9 @@ struct Cache {
 }
 
 impl Cache {
-    fn of(api: &KubeApi, config: Config) -> Self {
+    fn of(client: &Client, config: Config) -> Self {
         let (store, writer) = store();
-        let watcher = watcher(attachments(&client(api, "cache")), config);
+        let watcher = watcher(attachments(client), config);
         let events = reflector(writer, watcher.backoff(DefaultBackoff::default())).map(|_| ());
         Self {
             store,
@@ -68,42 +84,47 @@ fn remove(api: &KubeApi, name: &str) {
     assert!(api.evict::<VolumeAttachment>("", name));
 }
 
-async fn follows(config: Config) {
-    let api = stand_in(Options::default()).await;
-    put(&api, "a");
-    let mut cache = Cache::of(&api, config);
-    cache.settles(&["a"]).await;
-    put(&api, "b");
-    cache.settles(&["a", "b"]).await;
-    remove(&api, "a");
-    cache.settles(&["b"]).await;
+/// A cache of the attachments with a label of this test, on a server that has others too.
+async fn follows(server: Server, config: Config) {
+    let cluster = server.cluster().await;
+    let api = attachments(&cluster.client);
+    let label = fresh("label");
+    let [a, b] = ["a", "b"].map(fresh);
+    let make = async |name: &str| {
+        let mut object = attachment(name);
+        object.metadata.labels = Some([("test".to_owned(), label.clone())].into());
+        api.create(&PostParams::default(), &object).await.unwrap();
+    };
+    make(&a).await;
+    let mut cache = Cache::of(&cluster.client, config.labels(&format!("test={label}")));
+    cache.settles(&[&a]).await;
+    make(&b).await;
+    cache.settles(&[&a, &b]).await;
+    api.delete(&a, &DeleteParams::default()).await.unwrap();
+    cache.settles(&[&b]).await;
 }
 
-#[tokio::test]
-async fn a_cache_that_lists_and_watches_follows_the_api() {
-    follows(Config::default()).await;
+async fn a_cache_that_lists_and_watches_follows_the_api(server: Server) {
+    follows(server, Config::default()).await;
 }
 
-#[tokio::test]
-async fn a_cache_that_reads_pages_follows_the_api() {
-    follows(Config::default().page_size(1)).await;
+async fn a_cache_that_reads_pages_follows_the_api(server: Server) {
+    follows(server, Config::default().page_size(1)).await;
 }
 
-#[tokio::test]
-async fn a_cache_that_streams_its_list_follows_the_api() {
+async fn a_cache_that_streams_its_list_follows_the_api(server: Server) {
     let strategy = InitialListStrategy::StreamingList;
-    follows(Config {
+    let config = Config {
         initial_list_strategy: strategy,
         ..Config::default()
-    })
-    .await;
+    };
+    follows(server, config).await;
 }
 
-#[tokio::test]
 async fn a_cache_whose_watch_was_cut_goes_on_where_it_was() {
     let api = stand_in(Options::default()).await;
     put(&api, "a");
-    let mut cache = Cache::of(&api, Config::default());
+    let mut cache = Cache::of(&client(&api, "cache"), Config::default());
     cache.settles(&["a"]).await;
     put(&api, "b");
     cache.settles(&["a", "b"]).await;
@@ -114,12 +135,11 @@ async fn a_cache_whose_watch_was_cut_goes_on_where_it_was() {
     assert_eq!(api.requests(Verb::List, "volumeattachments"), 1);
 }
 
-#[tokio::test]
 async fn a_cache_that_was_away_for_too_long_lists_again() {
     let api = stand_in(Options::default()).await;
     put(&api, "a");
     put(&api, "b");
-    let mut cache = Cache::of(&api, Config::default());
+    let mut cache = Cache::of(&client(&api, "cache"), Config::default());
     cache.settles(&["a", "b"]).await;
     put(&api, "c");
     cache.settles(&["a", "b", "c"]).await;
@@ -135,7 +155,6 @@ async fn a_cache_that_was_away_for_too_long_lists_again() {
     assert_eq!(api.requests(Verb::List, "volumeattachments"), 2);
 }
 
-#[tokio::test]
 async fn a_watcher_sees_a_list_from_the_past_for_what_it_is() {
     let api = stand_in(Options::default()).await;
     put(&api, "a");

@@ -5,7 +5,18 @@ use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::fixture::{attachment, attachments, cluster, fresh, merge, refusal, refused, version};
+use super::fixture::{attachment, attachments, fresh, merge, refusal, refused, version};
+use super::servers::Server;
+use super::suite::{Case, every_server};
+
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    without_finalizers_an_attachment_goes_at_once_and_is_returned,
+    a_finalizer_keeps_a_deleted_object_until_it_is_removed,
+    the_last_of_several_finalizers_counts_and_none_is_added_while_leaving,
+    nothing_but_a_delete_begins_a_deletion,
+    a_deletion_is_neither_taken_back_nor_put_off,
+    a_delete_meant_for_another_uid_or_version_is_refused,
+];
 
 const ATTACHER: &str = "external-attacher/rds-csi-srvlab-io";
 
@@ -23,9 +34,8 @@ fn finalizers(list: &[&str]) -> Value {
     json!({"metadata": {"finalizers": list}})
 }
 
-#[tokio::test]
-async fn without_finalizers_an_attachment_goes_at_once_and_is_returned() {
-    let cluster = cluster().await;
+async fn without_finalizers_an_attachment_goes_at_once_and_is_returned(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let name = fresh("va");
     let made = api
@@ -37,9 +47,8 @@ async fn without_finalizers_an_attachment_goes_at_once_and_is_returned() {
     assert!(api.get_opt(&name).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_finalizer_keeps_a_deleted_object_until_it_is_removed() {
-    let cluster = cluster().await;
+async fn a_finalizer_keeps_a_deleted_object_until_it_is_removed(server: Server) {
+    let cluster = server.cluster().await;
     let (api, name, made) = held(&cluster.client).await;
     let leaving = api.delete(&name, &DeleteParams::default()).await.unwrap();
     let leaving = leaving.left().unwrap();
@@ -56,9 +65,8 @@ async fn a_finalizer_keeps_a_deleted_object_until_it_is_removed() {
     assert!(api.get_opt(&name).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn the_last_of_several_finalizers_counts_and_none_is_added_while_leaving() {
-    let cluster = cluster().await;
+async fn the_last_of_several_finalizers_counts_and_none_is_added_while_leaving(server: Server) {
+    let cluster = server.cluster().await;
     let (api, name, _) = held(&cluster.client).await;
     let two = [ATTACHER, "example.com/second"];
     merge(&api, &name, finalizers(&two)).await.unwrap();
@@ -71,21 +79,42 @@ async fn the_last_of_several_finalizers_counts_and_none_is_added_while_leaving()
     assert!(api.get_opt(&name).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_deletion_is_not_taken_back() {
-    let cluster = cluster().await;
+async fn nothing_but_a_delete_begins_a_deletion(server: Server) {
+    let cluster = server.cluster().await;
+    let (api, name, made) = held(&cluster.client).await;
+    for field in [
+        json!({"deletionTimestamp": "2001-01-01T00:00:00Z"}),
+        json!({"deletionGracePeriodSeconds": 7}),
+    ] {
+        let answer = merge(&api, &name, json!({"metadata": field})).await;
+        assert_eq!(refusal(answer), refused(422, "Invalid"), "{field}");
+    }
+    assert_eq!(api.get(&name).await.unwrap(), made);
+}
+
+async fn a_deletion_is_neither_taken_back_nor_put_off(server: Server) {
+    let cluster = server.cluster().await;
     let (api, name, _) = held(&cluster.client).await;
-    api.delete(&name, &DeleteParams::default()).await.unwrap();
-    let patch = json!({"metadata": {"deletionTimestamp": null, "labels": {"a": "b"}}});
-    let patched = merge(&api, &name, patch).await.unwrap();
-    assert!(patched.metadata.deletion_timestamp.is_some());
+    let leaving = api.delete(&name, &DeleteParams::default()).await.unwrap();
+    let leaving = leaving.left().unwrap().metadata;
+    for (time, label) in [(Value::Null, "a"), (json!("2001-01-01T00:00:00Z"), "b")] {
+        let patch = json!({"metadata": {
+            "deletionTimestamp": time, "deletionGracePeriodSeconds": null, "labels": {"a": label},
+        }});
+        let patched = merge(&api, &name, patch).await.unwrap().metadata;
+        assert_eq!(patched.labels.unwrap()["a"], label);
+        assert_eq!(patched.deletion_timestamp, leaving.deletion_timestamp);
+        assert_eq!(patched.deletion_grace_period_seconds, Some(0));
+    }
+    let patch = json!({"metadata": {"deletionGracePeriodSeconds": 7}});
+    let answer = merge(&api, &name, patch).await;
+    assert_eq!(refusal(answer), refused(422, "Invalid"));
     merge(&api, &name, finalizers(&[])).await.unwrap();
     assert!(api.get_opt(&name).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_delete_meant_for_another_uid_or_version_is_refused() {
-    let cluster = cluster().await;
+async fn a_delete_meant_for_another_uid_or_version_is_refused(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let name = fresh("va");
     let made = api

@@ -7,7 +7,15 @@ use kube::api::{ListParams, PostParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::{Value, json};
 
-use super::fixture::{NAMESPACE, cluster, fresh, merge, namespaced, object, refusal, refused};
+use super::fixture::{NAMESPACE, fresh, merge, namespaced, object, refusal, refused};
+use super::servers::Server;
+use super::suite::{Case, every_server};
+
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    an_event_written_in_one_form_is_read_and_changed_in_the_other,
+    the_recorder_of_the_client_library_counts_what_repeats,
+    an_event_lacks_nothing_and_says_later_what_it_said_first,
+];
 
 /// An event in the newer form, with the parts that `change` replaces.
 fn repaired(name: &str, change: &Value) -> NewerEvent {
@@ -23,9 +31,8 @@ fn repaired(name: &str, change: &Value) -> NewerEvent {
     object(event)
 }
 
-#[tokio::test]
-async fn an_event_written_in_one_form_is_read_and_changed_in_the_other() {
-    let cluster = cluster().await;
+async fn an_event_written_in_one_form_is_read_and_changed_in_the_other(server: Server) {
+    let cluster = server.cluster().await;
     let newer: Api<NewerEvent> = namespaced(&cluster.client);
     let older: Api<OlderEvent> = namespaced(&cluster.client);
     let name = fresh("event");
@@ -48,9 +55,8 @@ async fn an_event_written_in_one_form_is_read_and_changed_in_the_other() {
     assert_eq!(read.regarding, made.regarding);
 }
 
-#[tokio::test]
-async fn the_recorder_of_the_client_library_counts_what_repeats() {
-    let cluster = cluster().await;
+async fn the_recorder_of_the_client_library_counts_what_repeats(server: Server) {
+    let cluster = server.cluster().await;
     let reason = fresh("Reason");
     let reporter = Reporter {
         controller: "rds.csi.srvlab.io".to_owned(),
@@ -84,9 +90,8 @@ async fn the_recorder_of_the_client_library_counts_what_repeats() {
     assert!(ours.next().is_none());
 }
 
-#[tokio::test]
-async fn an_event_lacks_nothing_and_says_later_what_it_said_first() {
-    let cluster = cluster().await;
+async fn an_event_lacks_nothing_and_says_later_what_it_said_first(server: Server) {
+    let cluster = server.cluster().await;
     let events: Api<NewerEvent> = namespaced(&cluster.client);
     let series = |count: i32| json!({"series": {"count": count, "lastObservedTime": "2026-01-02T03:05:00.000000Z"}});
     let bad = [

@@ -13,6 +13,22 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::fixture::{NAMESPACE, client, lease, leases, merge, refusal, refused, stand_in};
+use super::suite::{Case, stand_in_only};
+
+pub(super) const ON_THE_STAND_IN: &[Case] = stand_in_only![
+    latency_comes_before_the_answer_and_only_as_often_as_asked,
+    too_many_requests_say_when_to_come_back,
+    a_server_error_comes_before_or_after_the_effect,
+    a_stalled_request_is_not_answered_whether_served_or_not,
+    a_dropped_request_is_no_answer_whether_served_or_not,
+    a_held_write_arrives_late_and_loses_by_its_version,
+    a_held_write_arrives_although_its_sender_has_gone,
+    a_stale_list_is_for_those_who_ask_for_any_version,
+    a_stale_list_does_not_touch_a_list_of_the_newest,
+    a_watch_is_cut_after_as_many_events_as_asked,
+    a_fault_for_one_client_leaves_the_other_alone,
+    an_api_that_ends_lets_go_of_everybody,
+];
 
 /// What a request that is never answered is given.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -69,7 +85,6 @@ fn is_broken<T>(result: &kube::Result<T>) -> bool {
     )
 }
 
-#[tokio::test]
 async fn latency_comes_before_the_answer_and_only_as_often_as_asked() {
     let setup = setup().await;
     let added = Duration::from_millis(150);
@@ -82,7 +97,6 @@ async fn latency_comes_before_the_answer_and_only_as_often_as_asked() {
     assert_eq!(setup.api.requests(Verb::Get, "leases"), 2);
 }
 
-#[tokio::test]
 async fn too_many_requests_say_when_to_come_back() {
     let setup = setup().await;
     setup.fault(2, Fault::TooManyRequests { retry_after: 7 }, Verb::Get);
@@ -98,7 +112,6 @@ async fn too_many_requests_say_when_to_come_back() {
     setup.leases.get("l").await.unwrap();
 }
 
-#[tokio::test]
 async fn a_server_error_comes_before_or_after_the_effect() {
     let setup = setup().await;
     setup.fault(1, Fault::Error { code: 500 }, Verb::Patch);
@@ -111,7 +124,6 @@ async fn a_server_error_comes_before_or_after_the_effect() {
     assert_eq!(setup.holder(), "b");
 }
 
-#[tokio::test]
 async fn a_stalled_request_is_not_answered_whether_served_or_not() {
     let setup = setup().await;
     setup.fault(1, Fault::StallBefore, Verb::Patch);
@@ -123,7 +135,6 @@ async fn a_stalled_request_is_not_answered_whether_served_or_not() {
     setup.claim("c").await.unwrap();
 }
 
-#[tokio::test]
 async fn a_dropped_request_is_no_answer_whether_served_or_not() {
     let setup = setup().await;
     setup.fault(1, Fault::DropBefore, Verb::Patch);
@@ -136,7 +147,6 @@ async fn a_dropped_request_is_no_answer_whether_served_or_not() {
 }
 
 /// The write of a deposed leader: sent long ago, with a version that was current then.
-#[tokio::test]
 async fn a_held_write_arrives_late_and_loses_by_its_version() {
     let setup = setup().await;
     let read = setup.leases.get("l").await.unwrap();
@@ -153,7 +163,6 @@ async fn a_held_write_arrives_late_and_loses_by_its_version() {
     assert_eq!(setup.holder(), "b");
 }
 
-#[tokio::test]
 async fn a_held_write_arrives_although_its_sender_has_gone() {
     let setup = setup().await;
     setup.fault(1, Fault::Hold, Verb::Patch);
@@ -171,7 +180,6 @@ async fn a_held_write_arrives_although_its_sender_has_gone() {
     assert_eq!(setup.holder(), "late");
 }
 
-#[tokio::test]
 async fn a_stale_list_is_for_those_who_ask_for_any_version() {
     let setup = setup().await;
     let past = setup.api.resource_version();
@@ -189,7 +197,6 @@ async fn a_stale_list_is_for_those_who_ask_for_any_version() {
     assert_eq!(any.await, ("a".to_owned(), past.to_string()));
 }
 
-#[tokio::test]
 async fn a_stale_list_does_not_touch_a_list_of_the_newest() {
     let setup = setup().await;
     let past = setup.api.resource_version();
@@ -201,7 +208,6 @@ async fn a_stale_list_does_not_touch_a_list_of_the_newest() {
     assert!(!setup.api.faults().spent());
 }
 
-#[tokio::test]
 async fn a_watch_is_cut_after_as_many_events_as_asked() {
     let setup = setup().await;
     setup.fault(1, Fault::CutWatch { after: 2 }, Verb::Watch);
@@ -215,7 +221,6 @@ async fn a_watch_is_cut_after_as_many_events_as_asked() {
     assert_eq!(all, [true, true, false]);
 }
 
-#[tokio::test]
 async fn a_fault_for_one_client_leaves_the_other_alone() {
     let setup = setup().await;
     let on = Matcher::of(Verb::Get, "leases").by("one");
@@ -230,7 +235,6 @@ async fn a_fault_for_one_client_leaves_the_other_alone() {
     setup.leases.get("l").await.unwrap();
 }
 
-#[tokio::test]
 async fn an_api_that_ends_lets_go_of_everybody() {
     let setup = setup().await;
     setup.fault(1, Fault::StallBefore, Verb::Get);

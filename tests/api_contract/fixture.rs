@@ -7,16 +7,12 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::{Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource};
 use rds_csi::sim::kubernetes::{KubeApi, Options};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-
-/// Names a kubeconfig file of a real API server.
-const KUBECONFIG: &str = "RDS_CSI_TEST_KUBECONFIG";
 
 /// Where namespaced objects go.
 pub(crate) const NAMESPACE: &str = "rds-csi-contract";
@@ -27,39 +23,14 @@ pub(crate) const ATTACHMENTS: &str = "/apis/storage.k8s.io/v1/volumeattachments"
 /// No answer of a local server takes this long; an idle watch is sent a bookmark well before.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 
-/// An API and a client of it.
-pub(crate) struct Cluster {
-    pub(crate) client: Client,
-    /// Kept for as long as the test runs; `None` when this is a real API server.
-    _stand_in: Option<KubeApi>,
-}
-
-fn install_crypto() {
+/// Installs what TLS is made with, once.
+pub(crate) fn install_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         rustls::crypto::ring::default_provider()
             .install_default()
             .expect("nobody else installs one");
     });
-}
-
-/// The API under test.
-pub(crate) async fn cluster() -> Cluster {
-    install_crypto();
-    let Ok(path) = std::env::var(KUBECONFIG) else {
-        let api = stand_in(Options::default()).await;
-        return Cluster {
-            client: client(&api, "test"),
-            _stand_in: Some(api),
-        };
-    };
-    let file = Kubeconfig::read_from(path).unwrap();
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(file, &options).await;
-    Cluster {
-        client: client_of(config.unwrap()),
-        _stand_in: None,
-    }
 }
 
 /// A stand-in, for tests of what only it can do.
@@ -73,7 +44,8 @@ pub(crate) fn client(api: &KubeApi, name: &str) -> Client {
     client_of(api.config(name))
 }
 
-fn client_of(mut config: Config) -> Client {
+/// A client with this configuration.
+pub(crate) fn client_of(mut config: Config) -> Client {
     config.read_timeout = Some(READ_LIMIT);
     Client::try_from(config).unwrap()
 }

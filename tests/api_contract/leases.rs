@@ -8,7 +8,20 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube_leader_election::{LeaseLock, LeaseLockParams, LeaseLockResult};
 use serde_json::json;
 
-use super::fixture::{NAMESPACE, cluster, fresh, lease, leases, merge, refusal, refused, version};
+use super::fixture::{NAMESPACE, fresh, lease, leases, merge, refusal, refused, version};
+use super::servers::Server;
+use super::suite::{Case, every_server};
+
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    a_lease_is_created_read_changed_listed_and_deleted,
+    a_lease_that_exists_is_not_created_again,
+    two_candidates_with_the_version_they_read_have_one_winner,
+    a_put_of_a_lease_says_which_version_it_replaces,
+    a_put_of_a_deleted_lease_is_a_conflict_not_a_new_lease,
+    a_lease_without_a_duration_or_with_a_negative_term_is_refused,
+    times_of_a_lease_come_back_in_microseconds,
+    the_election_crate_acquires_renews_and_steps_down,
+];
 
 fn lock(client: &Client, lease_name: &str, holder: &str) -> LeaseLock {
     LeaseLock::new(
@@ -22,9 +35,8 @@ fn lock(client: &Client, lease_name: &str, holder: &str) -> LeaseLock {
     )
 }
 
-#[tokio::test]
-async fn a_lease_is_created_read_changed_listed_and_deleted() {
-    let cluster = cluster().await;
+async fn a_lease_is_created_read_changed_listed_and_deleted(server: Server) {
+    let cluster = server.cluster().await;
     let api = leases(&cluster.client);
     let name = fresh("lease");
     let made = api
@@ -59,9 +71,8 @@ async fn a_lease_is_created_read_changed_listed_and_deleted() {
     assert_eq!(refusal(api.get(&name).await), refused(404, "NotFound"));
 }
 
-#[tokio::test]
-async fn a_lease_that_exists_is_not_created_again() {
-    let cluster = cluster().await;
+async fn a_lease_that_exists_is_not_created_again(server: Server) {
+    let cluster = server.cluster().await;
     let api = leases(&cluster.client);
     let name = fresh("lease");
     let params = PostParams::default();
@@ -72,9 +83,8 @@ async fn a_lease_that_exists_is_not_created_again() {
     assert_eq!(read.spec.unwrap().holder_identity.as_deref(), Some("a"));
 }
 
-#[tokio::test]
-async fn two_candidates_with_the_version_they_read_have_one_winner() {
-    let cluster = cluster().await;
+async fn two_candidates_with_the_version_they_read_have_one_winner(server: Server) {
+    let cluster = server.cluster().await;
     let api = leases(&cluster.client);
     let name = fresh("lease");
     let made = api
@@ -97,9 +107,8 @@ async fn two_candidates_with_the_version_they_read_have_one_winner() {
     assert_eq!(holder(won.unwrap()), holder(api.get(&name).await.unwrap()));
 }
 
-#[tokio::test]
-async fn a_put_of_a_lease_says_which_version_it_replaces() {
-    let cluster = cluster().await;
+async fn a_put_of_a_lease_says_which_version_it_replaces(server: Server) {
+    let cluster = server.cluster().await;
     let api = leases(&cluster.client);
     let name = fresh("lease");
     let params = PostParams::default();
@@ -113,9 +122,8 @@ async fn a_put_of_a_lease_says_which_version_it_replaces() {
 }
 
 /// A leader must not bring back the Lease that somebody deleted under it.
-#[tokio::test]
-async fn a_put_of_a_deleted_lease_is_a_conflict_not_a_new_lease() {
-    let cluster = cluster().await;
+async fn a_put_of_a_deleted_lease_is_a_conflict_not_a_new_lease(server: Server) {
+    let cluster = server.cluster().await;
     let api = leases(&cluster.client);
     let name = fresh("lease");
     let params = PostParams::default();
@@ -134,9 +142,8 @@ async fn a_put_of_a_deleted_lease_is_a_conflict_not_a_new_lease() {
     assert_ne!(new.metadata.uid, made.metadata.uid);
 }
 
-#[tokio::test]
-async fn a_lease_without_a_duration_or_with_a_negative_term_is_refused() {
-    let cluster = cluster().await;
+async fn a_lease_without_a_duration_or_with_a_negative_term_is_refused(server: Server) {
+    let cluster = server.cluster().await;
     let api = leases(&cluster.client);
     for (field, value) in [("leaseDurationSeconds", 0), ("leaseTransitions", -1)] {
         let name = fresh("lease");
@@ -157,9 +164,8 @@ async fn a_lease_without_a_duration_or_with_a_negative_term_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn times_of_a_lease_come_back_in_microseconds() {
-    let cluster = cluster().await;
+async fn times_of_a_lease_come_back_in_microseconds(server: Server) {
+    let cluster = server.cluster().await;
     let name = fresh("lease");
     let api = leases(&cluster.client);
     api.create(&PostParams::default(), &lease(&name, "a"))
@@ -173,9 +179,8 @@ async fn times_of_a_lease_come_back_in_microseconds() {
     assert!(text.contains("2026-01-02T03:04:05.678901Z"), "{text}");
 }
 
-#[tokio::test]
-async fn the_election_crate_acquires_renews_and_steps_down() {
-    let cluster = cluster().await;
+async fn the_election_crate_acquires_renews_and_steps_down(server: Server) {
+    let cluster = server.cluster().await;
     let name = fresh("election");
     let (a, b) = (
         lock(&cluster.client, &name, "a"),

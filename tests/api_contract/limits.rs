@@ -5,8 +5,13 @@ use rds_csi::sim::kubernetes::Options;
 use serde_json::json;
 
 use super::fixture::{attachment, attachments, client, refusal, refused, stand_in};
+use super::suite::{Case, stand_in_only};
 
-#[tokio::test]
+pub(super) const ON_THE_STAND_IN: &[Case] = stand_in_only![
+    patches_of_other_kinds_are_refused_not_misread,
+    a_dry_run_is_refused_not_carried_out,
+];
+
 async fn patches_of_other_kinds_are_refused_not_misread() {
     let api = stand_in(Options::default()).await;
     let vas = attachments(&client(&api, "test"));
@@ -22,7 +27,6 @@ async fn patches_of_other_kinds_are_refused_not_misread() {
     }
 }
 
-#[tokio::test]
 async fn a_dry_run_is_refused_not_carried_out() {
     let api = stand_in(Options::default()).await;
     let vas = attachments(&client(&api, "test"));

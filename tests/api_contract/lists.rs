@@ -10,9 +10,24 @@ use rds_csi::sim::kubernetes::Options;
 use serde_json::Value;
 
 use super::fixture::{
-    ATTACHMENTS, NAMESPACE, attachment, attachments, client, cluster, fresh, lease, leases,
-    refusal, refused, send, stand_in,
+    ATTACHMENTS, NAMESPACE, attachment, attachments, client, fresh, lease, leases, refusal,
+    refused, send, stand_in,
 };
+use super::servers::Server;
+use super::suite::{Case, every_server, stand_in_only};
+
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    pages_show_every_object_of_one_moment_once,
+    label_selectors_take_what_they_say,
+    a_selector_that_is_not_supported_is_refused,
+    a_list_over_all_namespaces_contains_ours,
+    a_version_that_does_not_exist_yet_is_not_served,
+];
+
+pub(super) const ON_THE_STAND_IN: &[Case] = stand_in_only![
+    a_page_is_expired_once_its_moment_is_forgotten,
+    ten_thousand_attachments_come_in_pages,
+];
 
 /// Makes attachments that only lists with this label see.
 async fn labelled(api: &Api<VolumeAttachment>, label: &str, count: usize) -> Vec<String> {
@@ -34,9 +49,8 @@ fn names(items: &[VolumeAttachment]) -> Vec<String> {
     names.map(Option::unwrap).collect()
 }
 
-#[tokio::test]
-async fn pages_show_every_object_of_one_moment_once() {
-    let cluster = cluster().await;
+async fn pages_show_every_object_of_one_moment_once(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let label = fresh("label");
     let expected = labelled(&api, &label, 7).await;
@@ -65,9 +79,8 @@ async fn pages_show_every_object_of_one_moment_once() {
     assert_eq!(seen, expected);
 }
 
-#[tokio::test]
-async fn label_selectors_take_what_they_say() {
-    let cluster = cluster().await;
+async fn label_selectors_take_what_they_say(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let (one, other) = (fresh("label"), fresh("label"));
     let of_one = labelled(&api, &one, 2).await;
@@ -87,18 +100,16 @@ async fn label_selectors_take_what_they_say() {
     assert_eq!(names(&listed.unwrap().items), of_one[..1]);
 }
 
-#[tokio::test]
-async fn a_selector_that_is_not_supported_is_refused() {
-    let cluster = cluster().await;
+async fn a_selector_that_is_not_supported_is_refused(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let params = ListParams::default().fields("spec.attacher=rds.csi.srvlab.io");
     let answer = api.list(&params).await;
     assert_eq!(refusal(answer), refused(400, "BadRequest"));
 }
 
-#[tokio::test]
-async fn a_list_over_all_namespaces_contains_ours() {
-    let cluster = cluster().await;
+async fn a_list_over_all_namespaces_contains_ours(server: Server) {
+    let cluster = server.cluster().await;
     let name = fresh("lease");
     leases(&cluster.client)
         .create(&PostParams::default(), &lease(&name, "a"))
@@ -114,15 +125,13 @@ async fn a_list_over_all_namespaces_contains_ours() {
     assert_eq!(namespaces, BTreeSet::from([NAMESPACE]));
 }
 
-#[tokio::test]
-async fn a_version_that_does_not_exist_yet_is_not_served() {
-    let cluster = cluster().await;
+async fn a_version_that_does_not_exist_yet_is_not_served(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let future = ListParams::default().at("9000000000000000");
     assert_eq!(refusal(api.list(&future).await), refused(504, "Timeout"));
 }
 
-#[tokio::test]
 async fn a_page_is_expired_once_its_moment_is_forgotten() {
     let stand_in = stand_in(Options::default()).await;
     let api = attachments(&client(&stand_in, "test"));
@@ -138,7 +147,6 @@ async fn a_page_is_expired_once_its_moment_is_forgotten() {
     assert_eq!(refusal(answer), refused(410, "Expired"));
 }
 
-#[tokio::test]
 async fn ten_thousand_attachments_come_in_pages() {
     const ALL: usize = 10_000;
     const PAGE: u32 = 500;

@@ -5,9 +5,30 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::fixture::{
-    ATTACHMENTS, attachment, attachment_path, attachments, cluster, fresh, lease, leases, merge,
-    refusal, refused, send, version,
+    ATTACHMENTS, attachment, attachment_path, attachments, fresh, lease, leases, merge, refusal,
+    refused, send, version,
 };
+use super::servers::Server;
+use super::suite::{Case, every_server};
+
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    generate_name_gives_each_object_a_name_of_its_own,
+    an_object_without_a_usable_name_is_refused,
+    an_object_that_claims_a_version_is_not_created,
+    an_attachment_names_its_attacher_and_its_node,
+    versions_grow_over_all_kinds,
+    a_write_that_changes_nothing_keeps_the_version,
+    uid_and_creation_time_are_the_servers,
+    a_write_meant_for_another_uid_is_refused,
+    the_name_in_the_body_is_the_name_in_the_path,
+    the_spec_of_an_attachment_never_changes,
+    fields_the_type_does_not_have_are_dropped_and_wrong_types_refused,
+    a_body_that_is_no_json_or_too_large_is_refused,
+    an_object_larger_than_etcd_takes_is_not_stored,
+    merge_patches_remove_what_they_set_to_null,
+    a_json_patch_happens_as_a_whole_or_not_at_all,
+    what_does_not_exist_is_404_and_what_is_not_done_405,
+];
 
 const JSON: &str = "application/json";
 
@@ -22,9 +43,8 @@ fn name_of(object: &VolumeAttachment) -> &str {
     object.metadata.name.as_deref().unwrap()
 }
 
-#[tokio::test]
-async fn generate_name_gives_each_object_a_name_of_its_own() {
-    let cluster = cluster().await;
+async fn generate_name_gives_each_object_a_name_of_its_own(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let mut object = attachment("unused");
     object.metadata.name = None;
@@ -36,9 +56,8 @@ async fn generate_name_gives_each_object_a_name_of_its_own() {
     assert_ne!(name_of(&first), name_of(&second));
 }
 
-#[tokio::test]
-async fn an_object_without_a_usable_name_is_refused() {
-    let cluster = cluster().await;
+async fn an_object_without_a_usable_name_is_refused(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let long = "a".repeat(254);
     for name in ["", "Upper", "-dash", "dot.", "under_score", &long] {
@@ -47,9 +66,8 @@ async fn an_object_without_a_usable_name_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn an_object_that_claims_a_version_is_not_created() {
-    let cluster = cluster().await;
+async fn an_object_that_claims_a_version_is_not_created(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let name = fresh("va");
     let mut object = attachment(&name);
@@ -59,9 +77,8 @@ async fn an_object_that_claims_a_version_is_not_created() {
     assert!(api.get_opt(&name).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn an_attachment_names_its_attacher_and_its_node() {
-    let cluster = cluster().await;
+async fn an_attachment_names_its_attacher_and_its_node(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     for field in ["attacher", "nodeName"] {
         let mut object = serde_json::to_value(attachment(&fresh("va"))).unwrap();
@@ -72,9 +89,8 @@ async fn an_attachment_names_its_attacher_and_its_node() {
     }
 }
 
-#[tokio::test]
-async fn versions_grow_over_all_kinds() {
-    let cluster = cluster().await;
+async fn versions_grow_over_all_kinds(server: Server) {
+    let cluster = server.cluster().await;
     let client = &cluster.client;
     let first = version(&made(client, "va").await);
     let lease = leases(client)
@@ -86,9 +102,8 @@ async fn versions_grow_over_all_kinds() {
     assert!(first < second && second < third, "{first} {second} {third}");
 }
 
-#[tokio::test]
-async fn a_write_that_changes_nothing_keeps_the_version() {
-    let cluster = cluster().await;
+async fn a_write_that_changes_nothing_keeps_the_version(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let before = made(&cluster.client, "va").await;
     let name = name_of(&before);
@@ -98,9 +113,8 @@ async fn a_write_that_changes_nothing_keeps_the_version() {
     assert_eq!(api.replace(name, &params, &before).await.unwrap(), before);
 }
 
-#[tokio::test]
-async fn uid_and_creation_time_are_the_servers() {
-    let cluster = cluster().await;
+async fn uid_and_creation_time_are_the_servers(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let mut asked = attachment(&fresh("va"));
     asked.metadata.uid = Some("mine".to_owned());
@@ -108,20 +122,16 @@ async fn uid_and_creation_time_are_the_servers() {
     assert_ne!(made.metadata.uid.as_deref(), Some("mine"));
     let name = name_of(&made);
     let patch = json!({"metadata": {
-        "creationTimestamp": "2001-01-01T00:00:00Z",
-        "deletionTimestamp": "2001-01-01T00:00:00Z",
-        "labels": {"a": "b"},
+        "creationTimestamp": "2001-01-01T00:00:00Z", "labels": {"a": "b"},
     }});
     let patched = merge(&api, name, patch).await.unwrap().metadata;
     assert_eq!(patched.creation_timestamp, made.metadata.creation_timestamp);
-    assert_eq!(patched.deletion_timestamp, None);
     assert_eq!(patched.labels.unwrap()["a"], "b");
 }
 
 /// A re-created object has the same name and is another one.
-#[tokio::test]
-async fn a_write_meant_for_another_uid_is_refused() {
-    let cluster = cluster().await;
+async fn a_write_meant_for_another_uid_is_refused(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let made = made(&cluster.client, "va").await;
     let name = name_of(&made);
@@ -135,9 +145,8 @@ async fn a_write_meant_for_another_uid_is_refused() {
     assert_eq!(api.get(name).await.unwrap(), made);
 }
 
-#[tokio::test]
-async fn the_name_in_the_body_is_the_name_in_the_path() {
-    let cluster = cluster().await;
+async fn the_name_in_the_body_is_the_name_in_the_path(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let made = made(&cluster.client, "va").await;
     let mut other = made.clone();
@@ -151,9 +160,8 @@ async fn the_name_in_the_body_is_the_name_in_the_path() {
     assert_eq!(refusal(answer), refused(400, "BadRequest"));
 }
 
-#[tokio::test]
-async fn the_spec_of_an_attachment_never_changes() {
-    let cluster = cluster().await;
+async fn the_spec_of_an_attachment_never_changes(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let made = made(&cluster.client, "va").await;
     let patch = json!({"spec": {"nodeName": "node-2"}});
@@ -162,9 +170,8 @@ async fn the_spec_of_an_attachment_never_changes() {
     assert_eq!(api.get(name_of(&made)).await.unwrap(), made);
 }
 
-#[tokio::test]
-async fn fields_the_type_does_not_have_are_dropped_and_wrong_types_refused() {
-    let cluster = cluster().await;
+async fn fields_the_type_does_not_have_are_dropped_and_wrong_types_refused(server: Server) {
+    let cluster = server.cluster().await;
     let client = &cluster.client;
     let name = fresh("va");
     let mut object = serde_json::to_value(attachment(&name)).unwrap();
@@ -184,9 +191,8 @@ async fn fields_the_type_does_not_have_are_dropped_and_wrong_types_refused() {
     assert_eq!(refusal(answer), refused(400, "BadRequest"));
 }
 
-#[tokio::test]
-async fn a_body_that_is_no_json_or_too_large_is_refused() {
-    let cluster = cluster().await;
+async fn a_body_that_is_no_json_or_too_large_is_refused(server: Server) {
+    let cluster = server.cluster().await;
     let client = &cluster.client;
     let object = serde_json::to_value(attachment(&fresh("va"))).unwrap();
     let answer = send(client, "POST", ATTACHMENTS, "text/plain", &object).await;
@@ -196,9 +202,8 @@ async fn a_body_that_is_no_json_or_too_large_is_refused() {
     assert_eq!(refusal(answer), refused(413, "RequestEntityTooLarge"));
 }
 
-#[tokio::test]
-async fn an_object_larger_than_etcd_takes_is_not_stored() {
-    let cluster = cluster().await;
+async fn an_object_larger_than_etcd_takes_is_not_stored(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let made = made(&cluster.client, "va").await;
     let url = format!("{}/status", attachment_path(name_of(&made)));
@@ -209,9 +214,8 @@ async fn an_object_larger_than_etcd_takes_is_not_stored() {
     assert_eq!(api.get(name_of(&made)).await.unwrap(), made);
 }
 
-#[tokio::test]
-async fn merge_patches_remove_what_they_set_to_null() {
-    let cluster = cluster().await;
+async fn merge_patches_remove_what_they_set_to_null(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let made = made(&cluster.client, "va").await;
     let name = name_of(&made);
@@ -223,9 +227,8 @@ async fn merge_patches_remove_what_they_set_to_null() {
     assert_eq!(annotations, ["b", "c"]);
 }
 
-#[tokio::test]
-async fn a_json_patch_happens_as_a_whole_or_not_at_all() {
-    let cluster = cluster().await;
+async fn a_json_patch_happens_as_a_whole_or_not_at_all(server: Server) {
+    let cluster = server.cluster().await;
     let client = &cluster.client;
     let before = made(client, "va").await;
     let path = attachment_path(name_of(&before));
@@ -245,9 +248,8 @@ async fn a_json_patch_happens_as_a_whole_or_not_at_all() {
     assert_eq!(right.unwrap()["metadata"]["labels"]["a"], "b");
 }
 
-#[tokio::test]
-async fn what_does_not_exist_is_404_and_what_is_not_done_405() {
-    let cluster = cluster().await;
+async fn what_does_not_exist_is_404_and_what_is_not_done_405(server: Server) {
+    let cluster = server.cluster().await;
     let client = &cluster.client;
     let none = attachment_path(&fresh("va"));
     let patch = "application/merge-patch+json";

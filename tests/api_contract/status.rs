@@ -7,16 +7,26 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::fixture::{
-    attachment, attachments, cluster, fresh, merge, namespaced, object, refusal, refused, send,
+    attachment, attachments, fresh, merge, namespaced, object, refusal, refused, send,
 };
+use super::servers::Server;
+use super::suite::{Case, every_server};
+
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    a_new_attachment_is_not_attached_whatever_its_creator_says,
+    a_write_of_an_attachment_leaves_its_status_alone,
+    a_write_of_a_status_leaves_the_attachment_alone,
+    a_status_is_replaced_only_over_the_version_that_was_read,
+    a_node_brings_its_status_and_changes_it_apart,
+    new_volumes_and_claims_are_pending,
+];
 
 fn nodes(client: &Client) -> Api<Node> {
     Api::all(client.clone())
 }
 
-#[tokio::test]
-async fn a_new_attachment_is_not_attached_whatever_its_creator_says() {
-    let cluster = cluster().await;
+async fn a_new_attachment_is_not_attached_whatever_its_creator_says(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let mut asked = attachment(&fresh("va"));
     asked.status = Some(VolumeAttachmentStatus {
@@ -27,9 +37,8 @@ async fn a_new_attachment_is_not_attached_whatever_its_creator_says() {
     assert!(!made.status.unwrap().attached);
 }
 
-#[tokio::test]
-async fn a_write_of_an_attachment_leaves_its_status_alone() {
-    let cluster = cluster().await;
+async fn a_write_of_an_attachment_leaves_its_status_alone(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let name = fresh("va");
     let made = api
@@ -49,9 +58,8 @@ async fn a_write_of_an_attachment_leaves_its_status_alone() {
     assert_eq!((put.status, put.metadata.labels), (made.status, None));
 }
 
-#[tokio::test]
-async fn a_write_of_a_status_leaves_the_attachment_alone() {
-    let cluster = cluster().await;
+async fn a_write_of_a_status_leaves_the_attachment_alone(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let name = fresh("va");
     let params = PostParams::default();
@@ -79,9 +87,8 @@ async fn a_write_of_a_status_leaves_the_attachment_alone() {
     assert_eq!(api.get_status(&name).await.unwrap(), patched);
 }
 
-#[tokio::test]
-async fn a_status_is_replaced_only_over_the_version_that_was_read() {
-    let cluster = cluster().await;
+async fn a_status_is_replaced_only_over_the_version_that_was_read(server: Server) {
+    let cluster = server.cluster().await;
     let api = attachments(&cluster.client);
     let name = fresh("va");
     let params = PostParams::default();
@@ -96,9 +103,8 @@ async fn a_status_is_replaced_only_over_the_version_that_was_read() {
     assert!(put.status.unwrap().attached);
 }
 
-#[tokio::test]
-async fn a_node_brings_its_status_and_changes_it_apart() {
-    let cluster = cluster().await;
+async fn a_node_brings_its_status_and_changes_it_apart(server: Server) {
+    let cluster = server.cluster().await;
     let api = nodes(&cluster.client);
     let name = fresh("node");
     let in_use = |volume: &str| json!({"volumesInUse": [volume]});
@@ -122,9 +128,8 @@ async fn a_node_brings_its_status_and_changes_it_apart() {
     assert_eq!(refusal(sent), refused(405, "MethodNotAllowed"));
 }
 
-#[tokio::test]
-async fn new_volumes_and_claims_are_pending() {
-    let cluster = cluster().await;
+async fn new_volumes_and_claims_are_pending(server: Server) {
+    let cluster = server.cluster().await;
     let volumes: Api<PersistentVolume> = Api::all(cluster.client.clone());
     let claims: Api<PersistentVolumeClaim> = namespaced(&cluster.client);
     let params = PostParams::default();

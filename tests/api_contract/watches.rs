@@ -10,7 +10,24 @@ use kube::api::{DeleteParams, PostParams, WatchEvent, WatchParams};
 use rds_csi::sim::kubernetes::Options;
 use serde_json::json;
 
-use super::fixture::{attachment, attachments, client, cluster, fresh, merge, stand_in, version};
+use super::fixture::{attachment, attachments, client, fresh, merge, stand_in, version};
+use super::servers::Server;
+use super::suite::{Case, every_server, stand_in_only};
+
+pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
+    a_watch_shows_every_later_change_once_and_in_order,
+    a_watch_from_no_version_begins_with_what_is_there,
+    the_last_sight_of_a_deleted_object_has_a_newer_version,
+    an_object_that_gets_or_loses_the_label_appears_or_goes,
+    a_watch_ends_when_its_time_is_up,
+    streamed_lists_end_with_a_marked_bookmark,
+    a_watch_from_a_forgotten_version_says_so_and_ends,
+];
+
+pub(super) const ON_THE_STAND_IN: &[Case] = stand_in_only![
+    the_past_reaches_as_far_as_it_was_asked_to,
+    an_idle_watch_is_told_how_far_it_has_come,
+];
 
 type Events = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<VolumeAttachment>>> + Send>>;
 
@@ -68,9 +85,8 @@ async fn next(events: &mut Events, count: usize) -> Vec<String> {
     events.try_collect().await.unwrap()
 }
 
-#[tokio::test]
-async fn a_watch_shows_every_later_change_once_and_in_order() {
-    let cluster = cluster().await;
+async fn a_watch_shows_every_later_change_once_and_in_order(server: Server) {
+    let cluster = server.cluster().await;
     let watched = Watched::new(&cluster.client);
     let (first, start) = watched.create().await;
     let (second, _) = watched.create().await;
@@ -97,9 +113,8 @@ async fn a_watch_shows_every_later_change_once_and_in_order() {
     );
 }
 
-#[tokio::test]
-async fn a_watch_from_no_version_begins_with_what_is_there() {
-    let cluster = cluster().await;
+async fn a_watch_from_no_version_begins_with_what_is_there(server: Server) {
+    let cluster = server.cluster().await;
     let watched = Watched::new(&cluster.client);
     let (name, start) = watched.create().await;
     for from in ["", "0"] {
@@ -112,9 +127,8 @@ async fn a_watch_from_no_version_begins_with_what_is_there() {
     assert_eq!(next(&mut events, 1).await, [format!("ADDED {later}")]);
 }
 
-#[tokio::test]
-async fn the_last_sight_of_a_deleted_object_has_a_newer_version() {
-    let cluster = cluster().await;
+async fn the_last_sight_of_a_deleted_object_has_a_newer_version(server: Server) {
+    let cluster = server.cluster().await;
     let watched = Watched::new(&cluster.client);
     let (name, start) = watched.create().await;
     let mut events = watched.from(start).await;
@@ -127,9 +141,8 @@ async fn the_last_sight_of_a_deleted_object_has_a_newer_version() {
     assert!(version(&last) > start);
 }
 
-#[tokio::test]
-async fn an_object_that_gets_or_loses_the_label_appears_or_goes() {
-    let cluster = cluster().await;
+async fn an_object_that_gets_or_loses_the_label_appears_or_goes(server: Server) {
+    let cluster = server.cluster().await;
     let watched = Watched::new(&cluster.client);
     let (name, start) = watched.create().await;
     let mut events = watched.from(start).await;
@@ -141,9 +154,8 @@ async fn an_object_that_gets_or_loses_the_label_appears_or_goes() {
     assert_eq!(told, [format!("DELETED {name}"), format!("ADDED {name}")]);
 }
 
-#[tokio::test]
-async fn a_watch_ends_when_its_time_is_up() {
-    let cluster = cluster().await;
+async fn a_watch_ends_when_its_time_is_up(server: Server) {
+    let cluster = server.cluster().await;
     let mut watched = Watched::new(&cluster.client);
     watched.params = watched.params.timeout(1).disable_bookmarks();
     let (_, start) = watched.create().await;
@@ -152,9 +164,8 @@ async fn a_watch_ends_when_its_time_is_up() {
     assert!(all.is_empty(), "{all:?}");
 }
 
-#[tokio::test]
-async fn streamed_lists_end_with_a_marked_bookmark() {
-    let cluster = cluster().await;
+async fn streamed_lists_end_with_a_marked_bookmark(server: Server) {
+    let cluster = server.cluster().await;
     let mut watched = Watched::new(&cluster.client);
     watched.params = watched.params.initial_events();
     let (name, start) = watched.create().await;
@@ -173,22 +184,18 @@ async fn streamed_lists_end_with_a_marked_bookmark() {
     assert_eq!(mark.map(String::as_str), Some("true"));
 }
 
-#[tokio::test]
-async fn a_watch_from_a_forgotten_version_says_so_and_ends() {
-    let stand_in = stand_in(Options::default()).await;
-    let watched = Watched::new(&client(&stand_in, "test"));
-    let (_, start) = watched.create().await;
-    let (_, current) = watched.create().await;
-    stand_in.compact();
-    let events = watched.from(start).await;
+async fn a_watch_from_a_forgotten_version_says_so_and_ends(server: Server) {
+    let (cluster, forgotten) = server.forgetful().await;
+    let watched = Watched::new(&cluster.client);
+    let events = watched.from(forgotten).await;
     let all: Vec<_> = events.map_ok(told).try_collect().await.unwrap();
     assert_eq!(all, ["ERROR 410 Expired"]);
+    let (_, current) = watched.create().await;
     let mut events = watched.from(current).await;
     let (later, _) = watched.create().await;
     assert_eq!(next(&mut events, 1).await, [format!("ADDED {later}")]);
 }
 
-#[tokio::test]
 async fn the_past_reaches_as_far_as_it_was_asked_to() {
     const HISTORY: usize = 3;
     let stand_in = stand_in(Options {
@@ -211,7 +218,6 @@ async fn the_past_reaches_as_far_as_it_was_asked_to() {
     );
 }
 
-#[tokio::test]
 async fn an_idle_watch_is_told_how_far_it_has_come() {
     let stand_in = stand_in(Options {
         bookmark_every: Duration::from_millis(10),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Client, Volume};
+use super::figures::{latencies, ms};
 use super::report::{Bound, Report, Table};
 use super::rig::{Rig, Spent};
 use super::samples::{Samples, Summary};
@@ -107,20 +108,4 @@ fn row(name: &str, summary: Summary, spent: &Spent, count: u32) -> Vec<String> {
     cells.push(format!("{:.2}", spent.commands as f64 / count));
     cells.push(format!("{:.2}", ms(spent.controller) / count));
     cells
-}
-
-/// p50, p90, p99 and max, in milliseconds.
-pub(crate) fn latencies(summary: &Summary) -> [String; 4] {
-    let Summary {
-        min: _,
-        p50,
-        p90,
-        p99,
-        max,
-    } = *summary;
-    [p50, p90, p99, max].map(|took| format!("{:.2}", ms(took)))
-}
-
-pub(crate) fn ms(span: Duration) -> f64 {
-    span.as_secs_f64() * 1e3
 }

@@ -29,9 +29,9 @@ pub(crate) struct Client(ControllerClient<Channel>);
 /// that one node has to be out before another one is let in.
 #[derive(Debug, Clone)]
 pub(crate) struct Volume {
-    id: String,
-    context: HashMap<String, String>,
-    node: String,
+    pub(crate) id: String,
+    pub(crate) context: HashMap<String, String>,
+    pub(crate) node: String,
 }
 
 impl Client {

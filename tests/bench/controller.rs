@@ -13,6 +13,7 @@
 
 mod calls;
 mod client;
+mod figures;
 mod fleet;
 mod load;
 mod machine;

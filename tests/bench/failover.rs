@@ -17,6 +17,7 @@ mod kind;
 #[path = "failover/log.rs"]
 mod log;
 mod machine;
+mod noise;
 #[path = "failover/objects.rs"]
 mod objects;
 mod proc;
@@ -36,9 +37,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
 
 use kind::Kind;
+use noise::Noise;
 use report::Report;
 use run::Amount;
 
@@ -117,7 +118,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         clusters: if quick { 1 } else { arguments.clusters },
         latency,
     };
-    let (began, before) = (Instant::now(), others()?);
+    let noise = Noise::from_now_on()?;
     let mut report = Report::default();
     let kinds = [
         (What::Term, Kind::Term),
@@ -144,18 +145,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     if report.is_empty() {
         bail!("nothing was measured");
     }
-    let noise = others()?.saturating_sub(before);
-    report.disturbed(noise.as_secs_f64() / began.elapsed().as_secs_f64());
+    report.disturbed(noise.processors()?);
     let noise = ("busy with something else, on average", report.disturbance());
     report.add(machine::table(noise));
     if quick {
         report.drop_aims();
     }
     Ok(report)
-}
-
-/// Processor time that was not ours, once all processes that we started have ended.
-fn others() -> anyhow::Result<Duration> {
-    let all = proc::machine()?;
-    Ok(all.saturating_sub(proc::cpu(std::process::id())?))
 }

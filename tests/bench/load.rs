@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::calls::{latencies, ms};
 use super::client::Volume;
+use super::figures::{latencies, ms};
 use super::fleet::{self, Until};
 use super::report::{Bound, Report, Table};
 use super::rig::Rig;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::calls::ms;
 use super::client::Volume;
+use super::figures::{mib, ms};
 use super::fleet::{self, Half, Until};
 use super::proc::Memory;
 use super::report::{Bound, Report, Table};
@@ -173,8 +173,4 @@ fn start_row(name: String, took: Duration, commands: u64, cpu: Duration) -> Vec<
         commands.to_string(),
         format!("{:.0}", ms(cpu)),
     ]
-}
-
-fn mib(kib: u64) -> f64 {
-    kib as f64 / 1024.0
 }

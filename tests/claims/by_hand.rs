@@ -73,9 +73,15 @@ async fn one_publish_undoes_what_was_edited() {
     for edit in EDITS {
         let id = leader.create(&town, &format!("{edit:?}")).await;
         let told = leader.attach(&town, &id, A).await;
+        assert_eq!(leader.published(&id).await, [A]);
         edit.make(&town, &id).await;
+        // That is how the attacher comes to ask. Another pair of the same node it cannot know.
+        let is_plain = !matches!(edit, Edit::Names(Reg::Other(_)));
+        assert_eq!(leader.published(&id).await != [A], is_plain, "{edit:?}");
         assert_eq!(leader.publish(&id, A).await.unwrap(), told, "{edit:?}");
         check(&town, &leader, &id, &told, edit).await;
+        assert_eq!(leader.published(&id).await, [A], "{edit:?}");
+        assert!(leader.reasons(&id).contains(&"GrantRepaired"), "{edit:?}");
     }
     town.bed.assert_one_writer("edits and calls");
 }

@@ -200,6 +200,16 @@ impl Leader {
         self.replica.unpublish(id, node).await
     }
 
+    /// The nodes that ListVolumes and ControllerGetVolume show for a volume.
+    pub(crate) async fn published(&self, id: &VolumeId) -> Vec<String> {
+        let status = within(self.replica.volumes.status(Some(id.clone()))).await;
+        let page = within(self.replica.volumes.list(None, 0)).await.unwrap();
+        let mut listed = page.entries.into_iter().filter(|entry| &entry.id == id);
+        let published = status.unwrap().published;
+        assert_eq!(listed.next().unwrap().published, published);
+        published
+    }
+
     /// The whole way that a volume goes to a node: wanted, published, recorded, staged, written to.
     pub(crate) async fn attach(&self, town: &Town, id: &VolumeId, node: &str) -> Context {
         town.want(id, node);

@@ -54,6 +54,7 @@ async fn two_nodes_share_one_pair_and_both_write_until_the_last_has_left() {
         assert_eq!(leader.share(&id, node).await.unwrap(), told, "asked again");
     }
     leader.passes(&town, &id, 2).await;
+    assert_eq!(leader.published(&id).await, [A, B]);
 
     // The source leaves; it is not fenced before the target has left too.
     town.unwant(&id, A);
@@ -63,7 +64,9 @@ async fn two_nodes_share_one_pair_and_both_write_until_the_last_has_left() {
     assert!(live(&town, A) && town.grants(&id, &told));
     town.write(B, &id);
     leader.passes(&town, &id, 2).await;
+    assert_eq!(leader.published(&id).await, [B]);
     leader.detach(&town, &id, B).await;
+    assert!(leader.published(&id).await.is_empty());
     assert!(!live(&town, A) && town.is_free(&id));
     town.bed.machine(A).connect_only(&told).unwrap_err();
     assert_eq!(

@@ -27,6 +27,73 @@ async fn a_claim_is_found_by_its_name_without_a_list() {
 }
 
 #[tokio::test]
+async fn that_a_claim_is_not_there_takes_no_list_where_it_could_have_one_name_only() {
+    let bed = Bed::new().await;
+    bed.volume('a');
+    bed.node("machine", "id");
+    // Others have claims, and the node has others.
+    bed.attach('a', "other");
+    bed.volume('b');
+    bed.attach_with('b', "machine", |object| {
+        object["metadata"]["annotations"]["csi.alpha.kubernetes.io/node-id"] = json!("id");
+    });
+    let bed = bed.watching().await;
+    let lists = bed.lists();
+    let claim = bed.cluster.claim(&volume('a'), &node("id")).await.unwrap();
+    assert_eq!(claim, None);
+    assert_eq!(bed.lists(), lists);
+}
+
+#[tokio::test]
+async fn a_claim_that_could_have_another_name_is_looked_for_in_a_list() {
+    let by_hand = |name: &'static str| {
+        move |object: &mut serde_json::Value| {
+            object["metadata"]["name"] = json!(name);
+            object["metadata"]["annotations"]["csi.alpha.kubernetes.io/node-id"] = json!("id");
+        }
+    };
+    type Prepare<'a> = (&'a str, &'a dyn Fn(&Bed), bool);
+    let cases: [Prepare<'_>; 4] = [
+        ("no plugin has the id", &|_| (), false),
+        (
+            "two plugins have it",
+            &|bed| {
+                bed.plugin("machine", "id");
+                bed.plugin("machine-too", "id");
+            },
+            false,
+        ),
+        (
+            "a node of another name has it for another volume",
+            &|bed| {
+                bed.plugin("machine", "id");
+                bed.volume('b');
+                bed.attach_with('b', "former", by_hand("any"));
+            },
+            false,
+        ),
+        (
+            "one of that volume has another name",
+            &|bed| {
+                bed.plugin("machine", "id");
+                bed.attach_with('a', "machine", by_hand("made-by-hand"));
+            },
+            true,
+        ),
+    ];
+    for (case, prepare, is_found) in cases {
+        let bed = Bed::new().await;
+        bed.volume('a');
+        prepare(&bed);
+        let bed = bed.watching().await;
+        let lists = bed.lists();
+        let claim = bed.cluster.claim(&volume('a'), &node("id")).await.unwrap();
+        assert_eq!(claim.is_some(), is_found, "{case}");
+        assert_eq!(bed.lists(), lists + 1, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn a_claim_is_found_although_nothing_was_watched() {
     for (volume_gone, annotated) in [(false, true), (true, true), (false, false), (true, false)] {
         let bed = Bed::new().await;

@@ -1,12 +1,18 @@
 //! Replicas as processes: what a scraper of all of them sees.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use rds_csi::metrics::catalog::ALL;
 use rds_csi::workload::cluster::Replica;
 
+use crate::files::{alerts, queries};
 use crate::rig::Rig;
 use crate::scrape::Scrape;
+use crate::server::Prometheus;
+use crate::tools::tools;
 
 async fn scrape(rig: &Rig, pod: &str) -> Scrape {
     let (status, body) = rig.get(pod, "/metrics").await;
@@ -16,6 +22,11 @@ async fn scrape(rig: &Rig, pod: &str) -> Scrape {
     scrape
 }
 
+fn pods(rig: &Rig) -> Vec<String> {
+    let pods = rig.cluster.replicas().iter().map(Replica::pod);
+    pods.map(ToOwned::to_owned).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn together_the_replicas_show_every_metric_of_the_catalog() {
     let rig = Rig::start().await;
@@ -23,31 +34,64 @@ async fn together_the_replicas_show_every_metric_of_the_catalog() {
     rig.attach("scraped", "node-a").await;
 
     let mut shown = BTreeSet::new();
-    let pods: Vec<String> = rig
-        .cluster
-        .replicas()
-        .iter()
-        .map(Replica::pod)
-        .map(ToOwned::to_owned)
-        .collect();
-    for pod in pods {
+    for pod in pods(&rig) {
         let scrape = scrape(&rig, &pod).await;
         let leads = f64::from(u8::from(pod == leader));
         for gauge in ["rds_csi_leader", "rds_csi_ready"] {
             assert_eq!(scrape.gauge(gauge), Some(leads), "{pod}: {gauge}");
         }
-        assert_eq!(
-            scrape.gauge("rds_csi_rds_connection_state"),
-            Some(1.0),
-            "{pod}"
-        );
+        let connected = scrape.gauge("rds_csi_rds_connection_state");
+        assert_eq!(connected, Some(1.0), "{pod}");
         shown.extend(scrape.families.into_keys());
     }
-    let missing: Vec<&str> = ALL
-        .iter()
-        .map(|spec| spec.name)
-        .filter(|name| !shown.contains(*name))
-        .collect();
+    let names = ALL.iter().map(|spec| spec.name);
+    let missing: Vec<&str> = names.filter(|name| !shown.contains(*name)).collect();
     assert_eq!(missing, Vec::<&str>::new());
     rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_reads_every_replica_and_answers_every_query_of_the_dashboard() {
+    let name = "prometheus_reads_every_replica_and_answers_every_query_of_the_dashboard";
+    let Some(tools) = tools(name) else { return };
+    let rig = Rig::start().await;
+    rig.leader().await;
+    let pods = pods(&rig);
+    let ports: Vec<String> = pods.iter().map(|pod| rig.port(pod)).collect();
+    let prometheus = Prometheus::start(&tools, &ports, &alerts()).await;
+    rig.attach("queried", "node-a").await;
+    for pod in &pods {
+        let (_, body) = rig.get(pod, "/metrics").await;
+        check_metrics(&tools, &body);
+    }
+
+    // Rates need two samples of what has been counted.
+    let twice = "count(count_over_time(rds_csi_attachment_attach_total[1m]) >= 3) >= 3";
+    prometheus.until(twice).await;
+    prometheus.until("count(up == 1) == 3").await;
+    for query in queries() {
+        let rows = prometheus.query(&query).await;
+        assert!(
+            rows.as_ref().is_ok_and(|rows| !rows.is_empty()),
+            "{query}: {rows:?}"
+        );
+    }
+    for rule in prometheus.rules().await {
+        assert_eq!(rule["health"], "ok", "{rule}");
+        assert_eq!(rule["state"], "inactive", "{rule}");
+    }
+    rig.finish().await;
+}
+
+fn check_metrics(tools: &Path, scrape: &str) {
+    let mut promtool = Command::new(tools.join("promtool"));
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped());
+    promtool.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().unwrap();
+    let mut input = promtool.stdin.take().unwrap();
+    input.write_all(scrape.as_bytes()).unwrap();
+    drop(input);
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
 }

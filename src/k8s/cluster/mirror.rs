@@ -192,6 +192,20 @@ impl Mirror {
         lock(&self.volumes).get(name).cloned()
     }
 
+    /// Whether a claim of this node on this volume can have but one name, the computed one: one plugin
+    /// alone reports the id, no attachment has it for a node of another name, and none of this volume
+    /// is watched that has it under any name. That takes nothing but what was watched into account:
+    /// whether there is a claim of that name is for a read to say.
+    pub(super) fn leaves_one_name(&self, volume: &VolumeId, node: &NodeId) -> bool {
+        let plugins = self.plugins(node);
+        let Some(claims) = self.claims(volume) else {
+            return false;
+        };
+        plugins.len() == 1
+            && self.attached_as(node).is_subset(&plugins)
+            && claims.iter().all(|claim| claim.node != *node)
+    }
+
     /// The id of the node of this name.
     pub(super) fn node_id(&self, name: &str) -> Option<Box<str>> {
         let csi_nodes = lock(&self.csi_nodes);

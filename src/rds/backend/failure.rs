@@ -1,6 +1,7 @@
 //! What came back instead of an answer, told in the terms of `domain::error`.
 
 use crate::domain::error::{Effect, Error, Kind};
+use crate::metrics::commands::UNKNOWN;
 use crate::rds::answer::Answer;
 use crate::rds::error::ReadError;
 use crate::rds::line::Line;
@@ -43,7 +44,7 @@ pub(super) fn judge(line: &Line, outcome: Outcome) -> Result<Answer, Error> {
 pub(super) fn outcome(result: &Result<Answer, Error>) -> &'static str {
     match result {
         Ok(_) => "done",
-        Err(error) if error.effect() == Effect::Unknown => "unknown",
+        Err(error) if error.effect() == Effect::Unknown => UNKNOWN,
         Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::Timeout) => "unreachable",
         Err(_) => "refused",
     }

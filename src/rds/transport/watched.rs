@@ -152,13 +152,14 @@ impl<T> Watched<T> {
         Ok(SecretString::from(text))
     }
 
+    /// A group may read: Kubernetes shows a Secret to a pod that is not root by the pod's own group.
     fn warn_if_exposed(&self, metadata: &Metadata) {
         let mode = metadata.mode() & 0o777;
-        if self.privacy == Privacy::Secret && mode & 0o077 != 0 {
+        if self.privacy == Privacy::Secret && mode & 0o027 != 0 {
             tracing::warn!(
                 path = %self.path.display(),
                 mode = format_args!("{mode:04o}"),
-                "secret file can be read by group or others; use mode 0400"
+                "secret file can be read by others, or written by its group; use mode 0400 or 0440"
             );
         }
     }

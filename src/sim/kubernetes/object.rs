@@ -6,6 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+/// Metadata that only a DELETE writes.
+pub(super) const OF_DELETION: [&str; 2] = ["deletionTimestamp", "deletionGracePeriodSeconds"];
+
 /// A text in the metadata; `None` if it is absent or empty.
 pub(super) fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     object
@@ -34,14 +37,28 @@ pub(super) fn drop_fields(object: &mut Value, fields: &[&str]) {
 /// Makes fields of the metadata what they are in `old`, absent ones too.
 pub(super) fn copy_fields(object: &mut Value, old: &Value, fields: &[&str]) {
     for field in fields {
-        match old
-            .get("metadata")
-            .and_then(|metadata| metadata.get(*field))
-        {
+        match self::field(old, field) {
             Some(value) => set(object, field, value.clone()),
             None => drop_fields(object, &[field]),
         }
     }
+}
+
+/// A deletion that has begun stays, at the time it began: other times are passed over, and a term is
+/// kept if none is given. What is changed all the same is refused later.
+pub(super) fn keep_deletion(object: &mut Value, old: &Value) {
+    let [time, term] = OF_DELETION;
+    if is_leaving(old) {
+        copy_fields(object, old, &[time]);
+    }
+    if field(object, term).is_none() {
+        copy_fields(object, old, &[term]);
+    }
+}
+
+/// A field of the metadata.
+pub(super) fn field<'a>(object: &'a Value, field: &str) -> Option<&'a Value> {
+    object.get("metadata")?.get(field)
 }
 
 /// Makes a field of the object itself what it is in `old`.

@@ -91,6 +91,13 @@ pub(super) fn change(kind: &Kind, old: &Value, new: &Value) -> Result<(), Refusa
         let why = "Invalid value: field is immutable";
         return Err(Refusal::invalid(kind, name, "spec", why));
     }
+    for field in object::OF_DELETION {
+        if object::field(old, field) != object::field(new, field) {
+            let why = "Invalid value: field is immutable";
+            let field = format!("metadata.{field}");
+            return Err(Refusal::invalid(kind, name, &field, why));
+        }
+    }
     let before = object::finalizers(old);
     if object::is_leaving(old)
         && let Some(added) = object::finalizers(new)

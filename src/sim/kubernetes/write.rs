@@ -15,9 +15,6 @@ use super::validate;
 /// Metadata that only the server writes.
 const OURS: [&str; 3] = ["uid", "creationTimestamp", "namespace"];
 
-/// Metadata that only a DELETE writes.
-const OF_DELETION: [&str; 2] = ["deletionTimestamp", "deletionGracePeriodSeconds"];
-
 /// Metadata that this API does not keep. The real one fills in managedFields, which nobody reads.
 const NOT_KEPT: [&str; 3] = ["managedFields", "selfLink", "generation"];
 
@@ -79,7 +76,7 @@ fn create(store: &mut Store, target: &Target, mut new: Value) -> Result<Served, 
     };
     validate::name(kind, &name)?;
     let key = target.key(&name);
-    object::drop_fields(&mut new, &OF_DELETION);
+    object::drop_fields(&mut new, &object::OF_DELETION);
     object::drop_fields(&mut new, &NOT_KEPT);
     object::set(&mut new, "name", name.as_str());
     object::set(&mut new, "uid", object::new_uid());
@@ -180,7 +177,7 @@ fn replace(
         Some(_) => return Err(Refusal::stale(kind, name)),
     }
     object::copy_fields(&mut new, old, &OURS);
-    object::copy_fields(&mut new, old, &OF_DELETION);
+    object::keep_deletion(&mut new, old);
     object::drop_fields(&mut new, &NOT_KEPT);
     keep_other_part(target, old, &mut new);
     validate::object(kind, &new)?;

@@ -166,11 +166,13 @@ impl Replica {
         let mut command = Command::new(&self.plan.options.program);
         // Every flag can come from the environment; that of whoever started us must not.
         for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("RDS_CSI_") {
+            let name = key.to_string_lossy();
+            if name.starts_with("RDS_CSI_") || name.starts_with("OTEL_") {
                 command.env_remove(key);
             }
         }
         let process = command
+            .envs(self.plan.options.environment.iter().cloned())
             .args(self.arguments())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

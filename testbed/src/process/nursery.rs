@@ -40,13 +40,21 @@ pub(super) fn guarded(program: &Path, arguments: &[OsString]) -> Command {
 ///
 /// # Errors
 ///
-/// What the system says; `setpriv` missing (it is part of util-linux) is one such case.
+/// What the system says, or that `setpriv` is missing.
 pub(super) fn spawn(command: Command) -> io::Result<Child> {
     let (answer, started) = mpsc::channel();
     let gone = || io::Error::other("the thread that starts processes is gone");
     let order = Order { command, answer };
     orders()?.send(order).map_err(|_| gone())?;
     started.recv().map_err(|_| gone())?
+}
+
+/// The only program that can be missing here is the one in front of all others.
+fn named(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        return io::Error::other("there is no `setpriv`, which is part of util-linux");
+    }
+    error
 }
 
 fn orders() -> io::Result<&'static Sender<Order>> {
@@ -62,8 +70,9 @@ fn orders() -> io::Result<&'static Sender<Order>> {
             answer,
         } in taken
         {
+            let started = command.spawn().map_err(named);
             // Whoever ordered it may have gone; the child then goes unseen, but ends with us.
-            drop(answer.send(command.spawn()));
+            drop(answer.send(started));
         }
     })?;
     // Of two threads that come here at once one is given the other's, and its own ends.
