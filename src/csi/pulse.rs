@@ -117,7 +117,7 @@ mod tests {
         let heart = Heartbeat::new(clock);
         let asking = tokio::spawn(run(endpoint, heart.clone()));
         while heart.quiet_for() < SILENT {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
         }
         assert!(heart.quiet_for() >= (ASK + PATIENCE) * 3);
         asking.abort();
