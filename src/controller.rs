@@ -38,6 +38,7 @@ use crate::service::Volumes;
 use crate::service::election::heartbeat::Heartbeat;
 use crate::task::Supervisor;
 use crate::telemetry;
+use crate::telemetry::context;
 use crate::telemetry::propagate::Accept;
 
 /// Runs the controller until `stop` is cancelled and the calls under way are answered.
@@ -111,7 +112,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let ready = volumes.clone();
     let identity = Identity::new(driver_name, move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
-    let routes = Routes::from(routes.into_axum_router().layer(Accept));
+    let routes = if context::is_on() {
+        Routes::from(routes.into_axum_router().layer(Accept))
+    } else {
+        routes
+    };
 
     let mut tasks = Supervisor::new(stop.clone());
     let looking = volumes.clone();
