@@ -178,7 +178,8 @@ async fn set_log_level(filter: String) -> Result<String, Refusal> {
 async fn elsewhere() -> Refusal {
     Refusal {
         code: StatusCode::FORBIDDEN,
-        error: "this port changes nothing; use the control socket".to_owned(),
+        error: "this port changes nothing; drain, or change the log level, over the control socket"
+            .to_owned(),
     }
 }
 

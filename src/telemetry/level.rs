@@ -66,7 +66,8 @@ pub(super) fn parse(filter: &str) -> Result<EnvFilter, BadFilter> {
         why,
     };
     for part in filter.split(',').map(str::trim) {
-        if !part.contains('=') && part.parse::<LevelFilter>().is_err() {
+        let is_level = !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+        if !is_level && !part.contains('=') {
             return Err(bad(format!("{part:?} is neither a level nor target=level")));
         }
     }

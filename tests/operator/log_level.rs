@@ -23,7 +23,10 @@ async fn the_level_of_one_module_is_changed_in_a_running_replica_through_its_soc
     assert_eq!(rig.ask(&socket, &["log-level"]).await.stdout, DEFAULT);
 
     let changed = rig.ask(&socket, &["log-level", wanted]).await;
-    assert_eq!((changed.code, changed.stdout), (Some(0), format!("{wanted}\n")));
+    assert_eq!(
+        (changed.code, changed.stdout),
+        (Some(0), format!("{wanted}\n"))
+    );
     let shown = rig.ask(&port, &["log-level"]).await;
     assert_eq!(shown.stdout, format!("{wanted}\n"));
     rig.attach("logged", "node-a").await;
@@ -31,7 +34,10 @@ async fn the_level_of_one_module_is_changed_in_a_running_replica_through_its_soc
     let log = fs::read_to_string(log).unwrap();
     let mark = "the log level was changed";
     let (before, after) = log.split_once(mark).unwrap_or_else(|| panic!("{log}"));
-    assert!(!before.contains("DEBUG") && before.contains("INFO"), "{before}");
+    assert!(
+        !before.contains("DEBUG") && before.contains("INFO"),
+        "{before}"
+    );
     assert!(after.contains("RouterOS command"), "{after}");
     // Outside of that module, what a call did is of a level that is not shown any more.
     assert!(!after.contains("rpc done"), "{after}");

@@ -34,9 +34,7 @@ fn walk(mut at: Cursor<'_>, findings: &mut Vec<String>) {
             walk(inside, findings);
             at = next;
         } else {
-            at = at
-                .token_tree()
-                .map_or_else(Cursor::empty, |(_, next)| next);
+            at = at.token_tree().map_or_else(Cursor::empty, |(_, next)| next);
         }
     }
 }
@@ -66,9 +64,7 @@ fn split(arguments: Cursor<'_>) -> Vec<Cursor<'_>> {
             starts.push(at);
         }
         is_start = at.punct().is_some_and(|(mark, _)| mark.as_char() == ',');
-        at = at
-            .token_tree()
-            .map_or_else(Cursor::empty, |(_, next)| next);
+        at = at.token_tree().map_or_else(Cursor::empty, |(_, next)| next);
     }
     starts
 }
