@@ -129,22 +129,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         Ok::<_, Infallible>(())
     });
     let drained = match replica {
-        None => {
-            let idle = volumes.clone();
-            tasks.spawn("volumes", async move {
-                volumes.run().await;
-                Ok::<_, Infallible>(())
-            });
-            let End { drain, drained } = end;
-            tasks.spawn_aside("drain", async move {
-                drain.cancelled().await;
-                idle.stop();
-                idle.drain().await;
-                drained.cancel();
-                Ok::<_, Infallible>(())
-            });
-            stop
-        }
+        None => stand_alone(&mut tasks, &volumes, stop, end),
         Some(replica) => replica.spawn(&mut tasks, &volumes, stop, end),
     };
     serve_admin(&mut tasks, desk, admin, &control, &drained).await?;
@@ -153,6 +138,29 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         server::serve(listener, routes, may, calls, drained.cancelled_owned()),
     );
     Ok(tasks.run().await?)
+}
+
+/// Serves until `stop`, or until somebody asks to drain. What is given back is cancelled then.
+fn stand_alone(
+    tasks: &mut Supervisor,
+    volumes: &Volumes,
+    stop: CancellationToken,
+    end: End,
+) -> CancellationToken {
+    let (served, idle) = (volumes.clone(), volumes.clone());
+    tasks.spawn("volumes", async move {
+        served.run().await;
+        Ok::<_, Infallible>(())
+    });
+    let End { drain, drained } = end;
+    tasks.spawn_aside("drain", async move {
+        drain.cancelled().await;
+        idle.stop();
+        idle.drain().await;
+        drained.cancel();
+        Ok::<_, Infallible>(())
+    });
+    stop
 }
 
 /// Answers people and probes: on the port, if one is wanted, and on the control socket.
