@@ -31,6 +31,7 @@ mod samples;
 mod seed;
 #[path = "failover/subject.rs"]
 mod subject;
+mod times;
 
 use std::time::Duration;
 

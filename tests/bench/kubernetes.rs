@@ -41,6 +41,7 @@ mod seed;
 mod smoke;
 #[path = "kubernetes/thousand.rs"]
 mod thousand;
+mod times;
 #[path = "kubernetes/witness.rs"]
 mod witness;
 

@@ -9,8 +9,9 @@ use tokio::time::sleep;
 
 use super::kind::Kind;
 use super::report::{Bound, Report, Table};
-use super::samples::{Samples, Summary};
+use super::samples::Samples;
 use super::subject::{Sample, Subject};
+use super::times::row;
 
 /// Between the starts of two clusters, so that they neither start nor fail over in step.
 const STAGGER: Duration = Duration::from_millis(700);
@@ -107,18 +108,6 @@ fn aim(report: &mut Report, kind: Kind, measured: &Measured) {
         let what = "same pod: led again by it";
         report.aim(what, Bound::AtLeast(100.0), share, "%");
     }
-}
-
-fn row(name: String, summary: &Summary) -> Vec<String> {
-    let Summary {
-        min,
-        p50,
-        p90: _,
-        p99,
-        max,
-    } = *summary;
-    let figures = [min, p50, p99, max].map(|took| format!("{:.3}", took.as_secs_f64()));
-    std::iter::once(name).chain(figures).collect()
 }
 
 async fn measure(kind: Kind, amount: Amount) -> anyhow::Result<Measured> {

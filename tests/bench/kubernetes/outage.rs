@@ -17,7 +17,8 @@ use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::ground::{Tools, on_bed};
 use super::report::{Bound, Report, Table};
-use super::samples::{Samples, Summary};
+use super::samples::Samples;
+use super::times::row;
 use super::witness::Witness;
 
 /// Between the starts of two beds, so that they neither start nor fail over in step.
@@ -170,18 +171,6 @@ pub(crate) async fn run(
     report.add(times);
     report.add(counts);
     Ok(())
-}
-
-fn row(name: String, summary: &Summary) -> Vec<String> {
-    let Summary {
-        min,
-        p50,
-        p90: _,
-        p99,
-        max,
-    } = *summary;
-    let figures = [min, p50, p99, max].map(|took| format!("{:.3}", took.as_secs_f64()));
-    std::iter::once(name).chain(figures).collect()
 }
 
 async fn measure(ground: &Ground, kind: Kind, amount: Amount) -> anyhow::Result<Measured> {
