@@ -1,9 +1,10 @@
 //! What operators and probes ask a replica: `/livez`, `/readyz`, `/metrics`, `/status`, `/explain`,
-//! and on the control socket `/drain`.
+//! `/log-level`, and on the control socket `/drain`.
 //!
 //! There are two doors. The TCP port has no login: it changes nothing, and the random part of names
 //! on the RDS, which lets whoever knows it connect, is not shown there. The control socket belongs to
-//! the driver's own user (mode 0600): it shows everything, and drains.
+//! the driver's own user (mode 0600): it shows everything, drains, and changes the log
+//! level.
 
 pub mod client;
 pub mod report;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::operator::{DrainArgs, ExplainArgs, StatusArgs};
+use self::operator::{DrainArgs, ExplainArgs, LogLevelArgs, StatusArgs};
 use self::traces::TraceArgs;
 use crate::telemetry::{DEFAULT_FILTER, Format};
 
@@ -51,6 +51,8 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Let a replica finish its calls and hand over; for a preStop hook
     Drain(DrainArgs),
+    /// Show which log lines a replica writes, or change that until it ends
+    LogLevel(LogLevelArgs),
     /// Print the version
     Version,
 }
@@ -80,7 +82,9 @@ impl Command {
             #[cfg(feature = "sim")]
             Self::Sim(_) => DEFAULT_FILTER,
             // kube logs every connection that fails; what came of it is in our own error.
-            Self::Status(_) | Self::Explain(_) | Self::Drain(_) => "error,kube_client=off",
+            Self::Status(_) | Self::Explain(_) | Self::Drain(_) | Self::LogLevel(_) => {
+                "error,kube_client=off"
+            }
             Self::Controller(_) | Self::Version => DEFAULT_FILTER,
         }
     }

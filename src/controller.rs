@@ -5,6 +5,7 @@ mod meters;
 pub mod outside;
 mod replica;
 mod source;
+mod vital;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,15 +28,17 @@ use crate::controller::source::Desk;
 use crate::csi::controller::Controller;
 use crate::csi::identity::Identity;
 use crate::csi::server::{self, MayAnswer};
-use crate::csi::socket;
+use crate::csi::{self, socket};
 use crate::metrics::Metrics;
 use crate::metrics::rpc::Calls;
 use crate::ports::Clock;
 use crate::rds::backend::{Options, RdsBackend};
 use crate::rds::transport::{Algorithms, Credentials, Endpoint, HostKeyPin, PoolOptions, Target};
 use crate::service::Volumes;
+use crate::service::election::heartbeat::Heartbeat;
 use crate::task::Supervisor;
 use crate::telemetry;
+use crate::telemetry::context;
 use crate::telemetry::propagate::Accept;
 
 /// Runs the controller until `stop` is cancelled and the calls under way are answered.
@@ -87,6 +90,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         metrics = metrics.with(replica.counters());
     }
     let end = End::default();
+    let pulse = Heartbeat::new(Arc::clone(&clock));
     let desk: Arc<dyn Source> = Arc::new(Desk {
         driver: driver_name.clone(),
         instance: Some(instance),
@@ -99,6 +103,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             rds: backend,
             dropped: telemetry::dropped,
         }),
+        pulse: pulse.clone(),
         drain: end.drain.clone(),
         drained: end.drained.clone(),
     });
@@ -107,7 +112,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let ready = volumes.clone();
     let identity = Identity::new(driver_name, move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
-    let routes = Routes::from(routes.into_axum_router().layer(Accept));
+    let routes = if context::is_on() {
+        Routes::from(routes.into_axum_router().layer(Accept))
+    } else {
+        routes
+    };
 
     let mut tasks = Supervisor::new(stop.clone());
     let looking = volumes.clone();
@@ -115,23 +124,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         looking.keep_looking().await;
         Ok::<_, Infallible>(())
     });
+    tasks.spawn_aside("pulse", async move {
+        csi::pulse::run(endpoint, pulse).await;
+        Ok::<_, Infallible>(())
+    });
     let drained = match replica {
-        None => {
-            let idle = volumes.clone();
-            tasks.spawn("volumes", async move {
-                volumes.run().await;
-                Ok::<_, Infallible>(())
-            });
-            let End { drain, drained } = end;
-            tasks.spawn_aside("drain", async move {
-                drain.cancelled().await;
-                idle.stop();
-                idle.drain().await;
-                drained.cancel();
-                Ok::<_, Infallible>(())
-            });
-            stop
-        }
+        None => stand_alone(&mut tasks, &volumes, stop, end),
         Some(replica) => replica.spawn(&mut tasks, &volumes, stop, end),
     };
     serve_admin(&mut tasks, desk, admin, &control, &drained).await?;
@@ -140,6 +138,29 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         server::serve(listener, routes, may, calls, drained.cancelled_owned()),
     );
     Ok(tasks.run().await?)
+}
+
+/// Serves until `stop`, or until somebody asks to drain. What is given back is cancelled then.
+fn stand_alone(
+    tasks: &mut Supervisor,
+    volumes: &Volumes,
+    stop: CancellationToken,
+    end: End,
+) -> CancellationToken {
+    let (served, idle) = (volumes.clone(), volumes.clone());
+    tasks.spawn("volumes", async move {
+        served.run().await;
+        Ok::<_, Infallible>(())
+    });
+    let End { drain, drained } = end;
+    tasks.spawn_aside("drain", async move {
+        drain.cancelled().await;
+        idle.stop();
+        idle.drain().await;
+        drained.cancel();
+        Ok::<_, Infallible>(())
+    });
+    stop
 }
 
 /// Answers people and probes: on the port, if one is wanted, and on the control socket.

@@ -4,6 +4,7 @@ pub mod controller;
 pub mod identity;
 mod measure;
 pub mod observe;
+pub mod pulse;
 pub mod request;
 pub mod response;
 pub mod rpc;

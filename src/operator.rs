@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::client::{Address, Client};
 use crate::admin::report::{Explanation, StatusReport};
-use crate::cli::operator::{DrainArgs, OriginArgs};
+use crate::cli::operator::{DrainArgs, LogLevelArgs, OriginArgs};
 use crate::config::outside::OutsideConfig;
 use crate::controller::outside::Outside;
 
@@ -39,6 +39,33 @@ pub async fn drain(args: DrainArgs, stop: CancellationToken) -> anyhow::Result<(
     let replica = Client::new(Address::Socket(control_socket));
     let drained = stop.run_until_cancelled(replica.drain(timeout)).await;
     drained.context(INTERRUPTED)?.context("cannot drain")
+}
+
+/// Prints which log lines a replica writes, or changes that.
+///
+/// # Errors
+/// If it is not there or refuses, or `stop` is cancelled before.
+pub async fn log_level(args: LogLevelArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let LogLevelArgs {
+        filter,
+        admin,
+        control_socket,
+    } = args;
+    let address = match (admin, control_socket) {
+        (Some(port), _) => Address::Port(port),
+        (None, Some(path)) => Address::Socket(path),
+        (None, None) => anyhow::bail!("which replica? give --control-socket PATH"),
+    };
+    let replica = Client::new(address);
+    let asked = async {
+        match &filter {
+            Some(filter) => replica.set_log_level(filter).await.map(|()| filter.clone()),
+            None => replica.log_level().await,
+        }
+    };
+    let level = stop.run_until_cancelled(asked).await.context(INTERRUPTED)?;
+    let level = level.context("cannot tell or change the log level")?;
+    print(&format!("{level}\n"))
 }
 
 // === impl Origin ===

@@ -1,6 +1,7 @@
 //! What the process says about itself: logs on stderr, as text or JSON, and traces for a collector.
 
 pub mod context;
+pub mod level;
 mod lines;
 mod pipeline;
 pub mod propagate;
@@ -14,15 +15,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{LevelFilter, ParseError, filter_fn};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::{Format as LineFormat, JsonFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 pub use self::pipeline::dropped;
 
+use self::level::BadFilter;
 use self::lines::{Finder, Form, Lines};
 use self::traces::{Exporting, Traces, TracesError};
 
@@ -48,13 +50,8 @@ pub struct UnknownFormat;
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// The filter cannot be read.
-    #[error("log filter {filter:?}: {why}; write for example info,rds_csi=debug")]
-    Filter {
-        /// The filter as given.
-        filter: String,
-        /// What is wrong with it. Not its source: it prints its own.
-        why: ParseError,
-    },
+    #[error(transparent)]
+    Filter(#[from] BadFilter),
     /// Spans cannot be exported.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -74,10 +71,7 @@ pub struct Telemetry(Option<Exporting>);
 /// # Errors
 /// If the filter cannot be read, the exporter cannot be made, or logging is already set up.
 pub fn init(format: Format, filter: &str, traces: Option<&Traces>) -> Result<Telemetry, InitError> {
-    let parsed = EnvFilter::try_new(filter).map_err(|why| InitError::Filter {
-        filter: filter.to_owned(),
-        why,
-    })?;
+    let (filter, ready) = level::reloadable(filter)?;
     let exporting = traces.map(Exporting::start).transpose()?;
     let finder = Finder::default();
     let spans = exporting.as_ref().map(spans);
@@ -85,8 +79,9 @@ pub fn init(format: Format, filter: &str, traces: Option<&Traces>) -> Result<Tel
         .with(spans)
         // It wants to be told of the subscriber, and of nothing else.
         .with(finder.clone().with_filter(LevelFilter::OFF))
-        .with(lines(format, finder).with_filter(parsed))
+        .with(lines(format, finder).with_filter(filter))
         .try_init()?;
+    ready();
     if let Some(traces) = traces {
         traces.announce();
     }
@@ -196,6 +191,6 @@ mod tests {
 
     #[test]
     fn the_default_filter_can_be_read() {
-        assert!(EnvFilter::try_new(DEFAULT_FILTER).is_ok());
+        assert!(level::parse(DEFAULT_FILTER).is_ok());
     }
 }

@@ -16,6 +16,10 @@
     clippy::print_stdout,
     reason = "what was measured and seen is worth reading when all went well, too"
 )]
+#![allow(
+    clippy::large_futures,
+    reason = "a test is one future, made once; a few dozen kilobytes cost nothing"
+)]
 
 #[path = "kubernetes/apiserver.rs"]
 mod apiserver;
@@ -70,15 +74,15 @@ suite::tests! {
     sidecar::a_sidecar_killed_alone_is_started_again_and_its_leader_leads_on;
     gate::sidecars_of_followers_wait_through_failovers_of_every_kind => gate::soon_again();
     apiserver::an_api_server_that_crashes_costs_nobody_a_volume, alone;
-    expand::a_volume_grows_while_its_node_writes;
+    expand::a_volume_grows_while_its_node_writes => app::three();
     conflict::a_second_node_is_refused_until_the_holder_lets_go => conflict::options();
     reconcile::the_attacher_brings_back_what_was_edited_away => reconcile::by_attacher();
     reconcile::the_reconciler_brings_back_what_was_edited_away => reconcile::by_driver();
-    late::a_late_unpublish_takes_nothing_from_a_node;
+    late::a_late_unpublish_takes_nothing_from_a_node => app::three();
     stale::a_deleted_node_gives_way_to_the_node_that_asks => stale::patient();
     stale::a_deleted_node_is_cut_off_after_the_grace_period => stale::hasty();
-    stale::writes_held_by_a_node_out_of_service_never_land;
-    moved::a_stateful_set_leaves_a_dead_node_that_may_come_back;
+    stale::writes_held_by_a_node_out_of_service_never_land => app::three();
+    moved::a_stateful_set_leaves_a_dead_node_that_may_come_back => app::three();
     rights::no_request_is_forbidden_and_no_right_is_unused => rights::options();
 }
 

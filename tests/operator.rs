@@ -1,5 +1,5 @@
-//! `rds-csi status`, `explain` and `drain` as an operator runs them: against a leader, a follower, and
-//! with no replica at all; and what probes and SIGTERM get from real processes.
+//! `rds-csi status`, `explain`, `drain` and `log-level` as an operator runs them: against a leader, a
+//! follower, and with no replica at all; and what probes and SIGTERM get from real processes.
 
 #![cfg(all(unix, feature = "sim"))]
 #![allow(
@@ -13,6 +13,8 @@
 mod drain;
 #[path = "operator/explain.rs"]
 mod explain;
+#[path = "operator/log_level.rs"]
+mod log_level;
 #[path = "operator/rig.rs"]
 mod rig;
 #[path = "operator/status.rs"]

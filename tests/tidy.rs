@@ -13,6 +13,8 @@ mod codes;
 mod files;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/messages.rs"]
+mod messages;
 #[path = "tidy/names.rs"]
 mod names;
 #[path = "tidy/reach.rs"]
@@ -55,6 +57,11 @@ fn only_csi_status_chooses_grpc_codes() {
 #[test]
 fn no_stubs_no_skipped_tests_and_no_empty_type_names() {
     hold(words::check);
+}
+
+#[test]
+fn log_lines_are_constant_text_with_fields() {
+    hold(messages::check);
 }
 
 #[test]

@@ -24,6 +24,9 @@ const PATIENCE: Duration = EXPLAIN.saturating_add(Duration::from_secs(3));
 /// 4 MiB. Four times that is nothing that a replica says.
 const MAX_ANSWER: usize = 16 << 20;
 
+/// Where its log level is asked for and changed.
+const LOG_LEVEL: &str = "/log-level";
+
 /// Where a replica answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
@@ -135,6 +138,25 @@ impl Client {
         self.ask(&Method::POST, "/drain", limit).await.map(drop)
     }
 
+    /// Which log lines it writes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn log_level(&self) -> Result<String, ClientError> {
+        let answer = self.ask(&Method::GET, LOG_LEVEL, PATIENCE).await?;
+        Ok(String::from_utf8_lossy(&answer).trim().to_owned())
+    }
+
+    /// Makes it write others, until it ends.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `Refused` by its port, and for a text that is no filter.
+    pub async fn set_log_level(&self, filter: &str) -> Result<(), ClientError> {
+        let body = filter.to_owned();
+        let put = self.send(&Method::PUT, LOG_LEVEL, body, PATIENCE);
+        put.await.map(drop)
+    }
+
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let answer = self.ask(&Method::GET, path, PATIENCE).await?;
         serde_json::from_slice(&answer).map_err(|_| ClientError::Answer {
@@ -149,12 +171,22 @@ impl Client {
         path: &str,
         limit: Duration,
     ) -> Result<Vec<u8>, ClientError> {
+        self.send(method, path, String::new(), limit).await
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: String,
+        limit: Duration,
+    ) -> Result<Vec<u8>, ClientError> {
         let late = || ClientError::Late {
             request: format!("{method} {path}"),
             address: self.address.clone(),
             limit,
         };
-        let (status, answer) = timeout(limit, self.exchange(method, path))
+        let (status, answer) = timeout(limit, self.exchange(method, path, body))
             .await
             .map_err(|_| late())??;
         if status.is_success() {
@@ -174,6 +206,7 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
+        body: String,
     ) -> Result<(StatusCode, Vec<u8>), ClientError> {
         let failed = |source| ClientError::Connect {
             address: self.address.clone(),
@@ -182,11 +215,11 @@ impl Client {
         match &self.address {
             Address::Port(port) => {
                 let stream = TcpStream::connect(port).await.map_err(failed)?;
-                self.over(stream, method, path).await
+                self.over(stream, method, path, body).await
             }
             Address::Socket(socket) => {
                 let stream = UnixStream::connect(socket).await.map_err(failed)?;
-                self.over(stream, method, path).await
+                self.over(stream, method, path, body).await
             }
         }
     }
@@ -196,6 +229,7 @@ impl Client {
         stream: S,
         method: &Method,
         path: &str,
+        body: String,
     ) -> Result<(StatusCode, Vec<u8>), ClientError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -213,7 +247,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(HOST, host)
-            .body(String::new())
+            .body(body)
             .map_err(|_| self.strange(method, path))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -11,18 +11,22 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::admin::report::{Explanation, StatusReport};
 use crate::admin::{Health, Source};
 use crate::domain::error::{Error, Kind};
 use crate::metrics::exposition::Form;
+use crate::telemetry::level::{self, ChangeError};
 
 /// An explanation reads one entry of the RDS (10 s by default) and, at the same time, the API.
 pub(super) const EXPLAIN: Duration = Duration::from_secs(12);
 /// A drain waits 15 s for calls under way, and a few more for the Lease to be given up. The 30 s that
 /// Kubernetes gives a pod by default have to be enough for it and for the end of the process.
 pub(super) const DRAIN: Duration = Duration::from_secs(25);
+
+/// The only request with a body has a log filter in it: a level for each of our modules takes 3 KiB.
+const MAX_REQUEST: usize = 4 << 10;
 
 /// Whether a request came through the control socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +78,15 @@ fn router(desk: Desk) -> Router {
         .route("/status", get(status))
         .route("/explain/{*query}", get(explain));
     let routes = match desk.door {
-        Door::Public => routes.route("/drain", post(elsewhere)),
-        Door::Control => routes.route("/drain", post(drain)),
+        Door::Public => routes
+            .route("/drain", post(elsewhere))
+            .route("/log-level", get(log_level).put(elsewhere)),
+        Door::Control => routes
+            .route("/drain", post(drain))
+            .route("/log-level", get(log_level).put(set_log_level)),
     };
     routes
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .with_state(desk)
@@ -150,10 +159,27 @@ async fn drain(State(desk): State<Desk>) -> Result<&'static str, Refusal> {
     }
 }
 
+async fn log_level() -> Result<String, Refusal> {
+    let filter = level::current().ok_or(ChangeError::NoLog)?;
+    Ok(format!("{filter}\n"))
+}
+
+/// Only over the control socket: a level hides what happened, or floods whoever collects logs.
+async fn set_log_level(filter: String) -> Result<String, Refusal> {
+    let (filter, before) = (filter.trim(), level::current());
+    level::change(filter)?;
+    warn!(
+        filter,
+        before, "the log level was changed over the control socket"
+    );
+    Ok(format!("{filter}\n"))
+}
+
 async fn elsewhere() -> Refusal {
     Refusal {
         code: StatusCode::FORBIDDEN,
-        error: "this port changes nothing; drain over the control socket".to_owned(),
+        error: "this port changes nothing; drain, or change the log level, over the control socket"
+            .to_owned(),
     }
 }
 
@@ -161,8 +187,8 @@ async fn nowhere(uri: Uri) -> Refusal {
     Refusal {
         code: StatusCode::NOT_FOUND,
         error: format!(
-            "there is no {}; there are /livez, /readyz, /metrics, /status, /explain/VOLUME \
-             and /explain/NAMESPACE/PVC",
+            "there is no {}; there are /livez, /readyz, /metrics, /status, /log-level, \
+             /explain/VOLUME and /explain/NAMESPACE/PVC",
             uri.path()
         ),
     }
@@ -172,7 +198,7 @@ async fn not_so(uri: Uri) -> Refusal {
     Refusal {
         code: StatusCode::METHOD_NOT_ALLOWED,
         error: format!(
-            "{} is asked with GET, and only /drain with POST",
+            "{} is asked with GET, only /drain with POST, and only /log-level with PUT, too",
             uri.path()
         ),
     }
@@ -184,6 +210,19 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self { code, error } = self;
         (code, Json(Problem { error })).into_response()
+    }
+}
+
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
+        let code = match &error {
+            ChangeError::Filter(_) => StatusCode::BAD_REQUEST,
+            ChangeError::NoLog => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self {
+            code,
+            error: error.to_string(),
+        }
     }
 }
 

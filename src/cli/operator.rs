@@ -108,3 +108,23 @@ pub struct DrainArgs {
     #[arg(long, env = "RDS_CSI_TIMEOUT", value_name = "DURATION", default_value = "25s", value_parser = duration::parse)]
     pub timeout: Duration,
 }
+
+/// `rds-csi log-level`.
+#[derive(Debug, Args)]
+pub struct LogLevelArgs {
+    /// A level, or a list of target=level; without it, the present one is printed
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+
+    /// The admin port of a replica: HOST:PORT. It shows the level, and does not change it
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        required_unless_present = "control_socket"
+    )]
+    pub admin: Option<String>,
+
+    /// The control socket of a replica, inside its pod
+    #[arg(long, env = "RDS_CSI_CONTROL_SOCKET", value_name = "PATH")]
+    pub control_socket: Option<PathBuf>,
+}

@@ -22,6 +22,7 @@ use crate::domain::shard::ShardCount;
 use crate::k8s::cluster::KubeCluster;
 use crate::k8s::lease::KubeLease;
 use crate::ports::{Clock, LeaseStore};
+use crate::service::election::heartbeat::Heartbeat;
 use crate::service::{Settings, Volumes};
 
 /// Who reads the Lease. It is never written from here.
@@ -93,6 +94,7 @@ impl Outside {
                 part: None,
             }),
             meters: None,
+            pulse: Heartbeat::new(Arc::clone(&clock)),
             drain: CancellationToken::new(),
             drained: CancellationToken::new(),
         };

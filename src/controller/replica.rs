@@ -45,6 +45,7 @@ pub(super) struct Replica {
     lease: watch::Receiver<Option<Change>>,
     reports: Reports,
     counters: Counters,
+    pulse: Heartbeat,
     pace: Pace,
 }
 
@@ -103,6 +104,7 @@ impl Replica {
             Candidate::new(me.clone(), timing, store, Arc::clone(&clock));
         let lease_seen = candidate.lease();
         let counters = candidate.counters().clone();
+        let pulse = candidate.pulse().clone();
         let candidate = match lock_file {
             Some(path) => with_lock(candidate, &path, &me, &short_cut, clock.as_ref()),
             None => candidate,
@@ -121,6 +123,7 @@ impl Replica {
             lease: lease_seen,
             reports,
             counters,
+            pulse,
             pace: Pace {
                 interval: reconcile_interval,
                 grace,
@@ -151,6 +154,7 @@ impl Replica {
             part: Some(Part {
                 standing: self.standing.clone(),
                 events: self.events.clone(),
+                pulse: self.pulse.clone(),
             }),
         }
     }
@@ -173,6 +177,7 @@ impl Replica {
             standing,
             lease: _,
             counters: _,
+            pulse: _,
             reports,
             pace,
         } = self;

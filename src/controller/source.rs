@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::report::{self, Explanation, Role, StatusReport};
 use crate::admin::{Health, Source};
 use crate::controller::meters::Meters;
+use crate::controller::vital::Vital;
 use crate::domain::election::{Change, HolderId, Standing};
 use crate::domain::error::{Error, Kind};
 use crate::domain::id::VolumeId;
@@ -22,6 +23,7 @@ use crate::k8s::cluster::KubeCluster;
 use crate::k8s::events::{KubeEvents, PvcLookup};
 use crate::metrics::exposition::Form;
 use crate::ports::Clock;
+use crate::service::election::heartbeat::Heartbeat;
 use crate::service::{Load, Overview, Volumes};
 
 /// A Lease that its leader has not renewed for so long is not about to be: the longest lease that
@@ -39,6 +41,8 @@ pub(super) struct Desk {
     pub(super) kubernetes: Option<Side>,
     /// What a scraper is shown; nothing from outside.
     pub(super) meters: Option<Meters>,
+    /// Beats with every answer of our own CSI server.
+    pub(super) pulse: Heartbeat,
     /// Cancelled by who wants it drained.
     pub(super) drain: CancellationToken,
     /// Cancelled when it is.
@@ -57,6 +61,8 @@ pub(super) struct Side {
 pub(super) struct Part {
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) events: Arc<KubeEvents>,
+    /// Beats with every turn of the election.
+    pub(super) pulse: Heartbeat,
 }
 
 // === impl Desk ===
@@ -145,10 +151,15 @@ impl Desk {
 
 #[async_trait]
 impl Source for Desk {
-    /// The runtime that answers this is the one that serves calls; a leader that cannot renew ends
-    /// by itself.
     fn live(&self) -> Health {
-        Health::Good
+        let part = self.kubernetes.as_ref().and_then(|side| side.part.as_ref());
+        let vital = Vital {
+            is_ending: self.role() == Role::Draining,
+            ran_out: !self.volumes.may_answer(),
+            election: part.map(|part| part.pulse.quiet_for()),
+            calls: self.pulse.quiet_for(),
+        };
+        vital.health()
     }
 
     fn ready(&self) -> (Role, Health) {

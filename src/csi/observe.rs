@@ -52,7 +52,6 @@ impl Call {
             k8s.volumeattachment.name = field::Empty,
             lease.epoch = field::Empty,
             shard = field::Empty,
-            error = field::Empty,
             outcome = field::Empty,
             duration_ms = field::Empty,
         );
@@ -126,7 +125,6 @@ impl Observation {
 
     fn failed(mut self, error: &Error) -> Status {
         let answer = status::answer(self.rpc, error);
-        self.span.record("error", answer.message());
         let _entered = self.end(status::outcome(&answer));
         // Debug of the error is its message and the chain of causes, in one line.
         match error.kind() {

@@ -24,6 +24,7 @@ use crate::domain::error::{Error, Kind};
 use crate::domain::leadership::{BootTime, Epoch};
 use crate::metrics::election::Election as Counters;
 use crate::ports::{Clock, LeaseStore, Legacy};
+use crate::service::election::heartbeat::Heartbeat;
 use crate::service::election::trace::TermTrace;
 
 /// Reports that wait while a call on the Lease is under way, which takes seconds at most; the RDS is
@@ -48,6 +49,7 @@ pub struct Candidate {
     change: watch::Sender<Option<Change>>,
     counters: Counters,
     trace: TermTrace,
+    pulse: Heartbeat,
 }
 
 /// How the rest of the process tells the election about the RDS. Clones tell the same election.
@@ -90,6 +92,7 @@ impl Candidate {
         let (report, reports) = mpsc::channel(REPORTS);
         let (standing, published) = watch::channel(election.standing());
         let counters = Counters::default();
+        let pulse = Heartbeat::new(Arc::clone(&clock));
         let told = Reports {
             told: report,
             trace: trace.clone(),
@@ -106,6 +109,7 @@ impl Candidate {
             change: watch::Sender::new(None),
             trace,
             counters,
+            pulse,
         };
         (candidate, told, published)
     }
@@ -128,6 +132,11 @@ impl Candidate {
         self.change.subscribe()
     }
 
+    /// Beats with every turn of it.
+    pub fn pulse(&self) -> &Heartbeat {
+        &self.pulse
+    }
+
     /// What it counts.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -145,6 +154,7 @@ impl Candidate {
         let mut watch = Some(self.store.watch());
         let mut stopping = false;
         loop {
+            self.pulse.beat();
             if stop.is_cancelled() && !stopping {
                 stopping = true;
                 let (now, chance) = (self.clock.boot(), self.clock.random());

@@ -39,9 +39,10 @@ pub fn is_on() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
-/// The trace of the current span in 32 hex digits, if spans are exported and there is one.
+/// The trace of the current span in 32 hex digits, if there is one that a collector gets to see.
 pub fn trace_id() -> Option<String> {
-    Place::current().map(|place| place.trace_id())
+    let place = Place::current().filter(|place| place.0.is_sampled());
+    place.map(|place| place.trace_id())
 }
 
 /// The root span that ended last in this process: what a successor may want to look at.

@@ -21,6 +21,7 @@ const TROUBLE: [&str; 5] = ["failed", "refused", "unknown", "unreachable", "lost
 
 /// Names, kind and status of a span that has ended.
 pub(super) fn apply(span: &mut SpanData) {
+    explain(span);
     let outcome = text(&span.attributes, "outcome").unwrap_or_default();
     let failed = match &*span.name {
         "rpc" => {
@@ -52,6 +53,19 @@ pub(super) fn apply(span: &mut SpanData) {
     }
 }
 
+/// Why a call failed stands in its log line, with the causes: that is said once, here too.
+fn explain(span: &mut SpanData) {
+    if text(&span.attributes, "error").is_some() {
+        return;
+    }
+    let mut events = span.events.iter().rev();
+    let why = events.find_map(|event| text(&event.attributes, "error"));
+    if let Some(why) = why {
+        let why = KeyValue::new("error", why.to_owned());
+        span.attributes.push(why);
+    }
+}
+
 fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     let found = attributes.iter().rfind(|one| one.key.as_str() == key)?;
     match &found.value {
@@ -65,7 +79,7 @@ mod tests {
     use std::time::SystemTime;
 
     use opentelemetry::InstrumentationScope;
-    use opentelemetry::trace::{SpanContext, SpanId};
+    use opentelemetry::trace::{Event, SpanContext, SpanId};
     use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
     use super::*;
@@ -89,6 +103,18 @@ mod tests {
             status: Status::Unset,
             instrumentation_scope: InstrumentationScope::default(),
         }
+    }
+
+    #[test]
+    fn a_call_tells_why_it_failed_in_the_words_of_its_log_line() {
+        let mut span = span("rpc", &[("outcome", "UNAVAILABLE")]);
+        let why = vec![KeyValue::new("error", "no answer: connection reset")];
+        let line = Event::new("rpc failed", SystemTime::UNIX_EPOCH, why, 0);
+        span.events.events.push(line);
+        apply(&mut span);
+        let told = text(&span.attributes, "error");
+        assert_eq!(told, Some("no answer: connection reset"));
+        assert_eq!(span.status, Status::error("no answer: connection reset"));
     }
 
     #[test]

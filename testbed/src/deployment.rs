@@ -187,7 +187,8 @@ impl Deployment {
             *made
         };
         let name = format!("{}-{number}", self.plan.name);
-        let pod = Arc::new(Pod::start(&self.plan, &name).await?);
+        // Large, and part of everything that makes pods.
+        let pod = Arc::new(Box::pin(Pod::start(&self.plan, &name)).await?);
         lock(&self.pods).push(Arc::clone(&pod));
         Ok(pod)
     }

@@ -7,7 +7,7 @@ use super::fixture::{Replica, SUBSYSTEM};
 /// Request, status at the port, status at the control socket, what the body holds.
 type Row = (&'static str, u16, u16, &'static str);
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 22] = [
     ("GET /livez", 200, 200, "ok"),
     ("GET /readyz", 200, 200, "leader"),
     ("GET /metrics", 200, 200, "Plain"),
@@ -22,6 +22,9 @@ const ROWS: [Row; 19] = [
     ("GET /explain/", 404, 404, "/explain/VOLUME"),
     ("GET /", 404, 404, "/status"),
     ("GET /metricz", 404, 404, "there is no /metricz"),
+    ("GET /log-level", 503, 503, "no log"),
+    ("PUT /log-level", 403, 400, "error"),
+    ("POST /log-level", 405, 405, "/log-level with PUT"),
     ("POST /status", 405, 405, "asked with GET"),
     ("DELETE /explain/csi-01", 405, 405, "asked with GET"),
     ("GET /drain", 405, 405, "/drain with POST"),

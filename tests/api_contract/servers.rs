@@ -11,7 +11,9 @@ use serde_json::json;
 use testbed::control_plane::{self, ControlPlane};
 use testbed::error::Error;
 
-use super::fixture::{NAMESPACE, client, client_of, fresh, install_crypto, object, stand_in};
+use super::fixture::{
+    NAMESPACE, attachment, client, client_of, fresh, install_crypto, object, stand_in,
+};
 use super::grants;
 
 /// Names the kubeconfig file of somebody else's API server, to be used in place of our own.
@@ -29,7 +31,7 @@ pub(crate) enum Server {
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// Kept for as long as the test runs; `None` when this is a real API server.
-    _stand_in: Option<KubeApi>,
+    stand_in: Option<KubeApi>,
 }
 
 /// An API with one account that may do some things.
@@ -49,14 +51,27 @@ impl Server {
                 let api = stand_in(Options::default()).await;
                 Cluster {
                     client: client(&api, "test"),
-                    _stand_in: Some(api),
+                    stand_in: Some(api),
                 }
             }
             Self::Real(config) => Cluster {
                 client: client_of(Config::clone(config)),
-                _stand_in: None,
+                stand_in: None,
             },
         }
+    }
+
+    /// An API and a version of the past that it no longer remembers.
+    pub(crate) async fn forgetful(&self) -> (Cluster, u64) {
+        let cluster = self.cluster().await;
+        if let Some(api) = &cluster.stand_in {
+            let past = api.resource_version();
+            api.seed(&attachment(&fresh("va"))).unwrap();
+            api.compact();
+            return (cluster, past);
+        }
+        // From before its start.
+        (cluster, 1)
     }
 
     /// An API on which an account may do what these rules say.
@@ -155,6 +170,9 @@ async fn start() -> Result<Started, NoServer> {
     } else {
         let options = control_plane::Options::api_only();
         let plane = ControlPlane::start(options).await?;
+        // A server remembers no further back than to its own start. This one's was on empty ground;
+        // now it has a past that it has forgotten.
+        plane.restart_apiserver().await?;
         (plane.admin_access().config().await?, Some(plane))
     };
     // A test wants to see what the server says, not what a fourth try would make of it.

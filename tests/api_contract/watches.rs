@@ -21,10 +21,10 @@ pub(super) const ON_EVERY_SERVER: &[Case] = every_server![
     an_object_that_gets_or_loses_the_label_appears_or_goes,
     a_watch_ends_when_its_time_is_up,
     streamed_lists_end_with_a_marked_bookmark,
+    a_watch_from_a_forgotten_version_says_so_and_ends,
 ];
 
 pub(super) const ON_THE_STAND_IN: &[Case] = stand_in_only![
-    a_watch_from_a_forgotten_version_says_so_and_ends,
     the_past_reaches_as_far_as_it_was_asked_to,
     an_idle_watch_is_told_how_far_it_has_come,
 ];
@@ -184,15 +184,13 @@ async fn streamed_lists_end_with_a_marked_bookmark(server: Server) {
     assert_eq!(mark.map(String::as_str), Some("true"));
 }
 
-async fn a_watch_from_a_forgotten_version_says_so_and_ends() {
-    let stand_in = stand_in(Options::default()).await;
-    let watched = Watched::new(&client(&stand_in, "test"));
-    let (_, start) = watched.create().await;
-    let (_, current) = watched.create().await;
-    stand_in.compact();
-    let events = watched.from(start).await;
+async fn a_watch_from_a_forgotten_version_says_so_and_ends(server: Server) {
+    let (cluster, forgotten) = server.forgetful().await;
+    let watched = Watched::new(&cluster.client);
+    let events = watched.from(forgotten).await;
     let all: Vec<_> = events.map_ok(told).try_collect().await.unwrap();
     assert_eq!(all, ["ERROR 410 Expired"]);
+    let (_, current) = watched.create().await;
     let mut events = watched.from(current).await;
     let (later, _) = watched.create().await;
     assert_eq!(next(&mut events, 1).await, [format!("ADDED {later}")]);

@@ -11,7 +11,7 @@ use testbed::tools::skipped;
 use super::helm::{Helm, Rendered, cases, text};
 
 /// Kinds of the Prometheus operator, which this API server does not know.
-const FOREIGN: [&str; 1] = ["ServiceMonitor"];
+const FOREIGN: [&str; 2] = ["PrometheusRule", "ServiceMonitor"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_accepts_every_object_and_the_pods_where_security_is_restricted() {

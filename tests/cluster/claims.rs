@@ -46,13 +46,13 @@ async fn that_a_claim_is_not_there_takes_no_list_where_it_could_have_one_name_on
 
 #[tokio::test]
 async fn a_claim_that_could_have_another_name_is_looked_for_in_a_list() {
+    type Prepare<'a> = (&'a str, &'a dyn Fn(&Bed), bool);
     let by_hand = |name: &'static str| {
         move |object: &mut serde_json::Value| {
             object["metadata"]["name"] = json!(name);
             object["metadata"]["annotations"]["csi.alpha.kubernetes.io/node-id"] = json!("id");
         }
     };
-    type Prepare<'a> = (&'a str, &'a dyn Fn(&Bed), bool);
     let cases: [Prepare<'_>; 4] = [
         ("no plugin has the id", &|_| (), false),
         (

@@ -7,15 +7,12 @@ use testbed::trouble::Trouble;
 use testbed::workload::{LONG, PodWanted};
 use tokio::time::Instant;
 
-use crate::app::{App, CLAIM, SOME, attach_by_hand, attach_error, nothing_ended};
+use crate::app::{App, CLAIM, SOME, attach_by_hand, attach_error, steady};
 
 /// The attacher asks again soon: how long it waits is not ours to test.
 pub(crate) fn options() -> Options {
-    Options {
-        nodes: ["a", "b"].map(ToOwned::to_owned).into(),
-        values: json!({"sidecars": {"attacher": {"retryIntervalMax": "2s"}}}),
-        ..Options::default()
-    }
+    let values = json!({"sidecars": {"attacher": {"retryIntervalMax": "2s"}}});
+    steady(&["a", "b"], values)
 }
 
 /// Kubernetes refuses the second node by itself as long as it remembers the first. If it does not, the
@@ -63,6 +60,5 @@ pub(crate) async fn a_second_node_is_refused_until_the_holder_lets_go(
     user.running("second", LONG).await?;
     bed.writes(&bed.node("b")?.machine(), SOME, LONG).await?;
     user.detached(&first.volume, holder, LONG).await?;
-    nothing_ended(bed);
     Ok(())
 }

@@ -32,7 +32,7 @@ async fn one_after_the_other(bed: &Bed, fates: [Fate; 2]) -> Result<(), Trouble>
             during.come().await?;
             before.go().await
         };
-        let strike = Failover::run(bed, fate, None);
+        let strike = Box::pin(Failover::run(bed, fate, None));
         let (failover, ()) = tokio::try_join!(strike, leave)?;
         assert_ne!(failover.new_leader().uid(), failover.old().uid());
         // Others than the old leader do the work, whose way is still cut.

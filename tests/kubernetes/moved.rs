@@ -10,7 +10,7 @@ use testbed::watch::{until, until_all};
 use testbed::workload::LONG;
 use tokio::time::Instant;
 
-use crate::app::{App, nothing_ended};
+use crate::app::App;
 use crate::stale::is_down;
 
 /// The machine of a StatefulSet's pod loses its power, an administrator vouches for that with the
@@ -66,7 +66,6 @@ pub(crate) async fn a_stateful_set_leaves_a_dead_node_that_may_come_back(
     let sessions = bed.sim().world().sessions();
     assert_eq!(sessions.len(), 1, "{sessions:?}");
     bed.note("kubectl events", user.events("pvc/data-set-0").await?);
-    nothing_ended(bed);
     Ok(())
 }
 

@@ -1,35 +1,33 @@
 //! An RDS that was edited by hand while a node uses a volume.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testbed::bed::{Bed, Options};
 use testbed::trouble::Trouble;
 use testbed::workload::LONG;
 use tokio::time::Instant;
 
-use crate::app::{App, CLAIM, nothing_ended, seen};
+use crate::app::{App, CLAIM, seen, steady};
 
 /// Nobody but the attacher compares: by ListVolumes and its VolumeAttachments, every second.
 pub(crate) fn by_attacher() -> Options {
-    compared_by(json!({
-        "controller": {"attachmentReconcileInterval": "1h"},
-        "sidecars": {"attacher": {"reconcileSync": "1s"}},
-    }))
+    steady(
+        &["a"],
+        json!({
+            "controller": {"attachmentReconcileInterval": "1h"},
+            "sidecars": {"attacher": {"reconcileSync": "1s"}},
+        }),
+    )
 }
 
 /// Nobody but the driver's own reconcilers compare.
 pub(crate) fn by_driver() -> Options {
-    compared_by(json!({
-        "controller": {"attachmentReconcileInterval": "1s"},
-        "sidecars": {"attacher": {"reconcileSync": "1h"}},
-    }))
-}
-
-fn compared_by(values: Value) -> Options {
-    Options {
-        nodes: vec!["a".to_owned()],
-        values,
-        ..Options::default()
-    }
+    steady(
+        &["a"],
+        json!({
+            "controller": {"attachmentReconcileInterval": "1s"},
+            "sidecars": {"attacher": {"reconcileSync": "1h"}},
+        }),
+    )
 }
 
 /// The stock attacher sees by LIST_VOLUMES_PUBLISHED_NODES that a node lost its volume, and asks for it
@@ -88,6 +86,5 @@ async fn what_was_edited_away_comes_back(bed: &Bed) -> Result<(), Trouble> {
         let event = user.event("pvc/data", &words, LONG).await?;
         bed.note("  kubectl events", event);
     }
-    nothing_ended(bed);
     Ok(())
 }

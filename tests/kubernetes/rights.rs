@@ -16,7 +16,7 @@ use testbed::trouble::{Attempt, Trouble};
 use testbed::workload::{ClaimWanted, LONG, Volume};
 use tokio::time::{interval, timeout};
 
-use crate::app::{App, CLAIM, attach_by_hand, attach_error, nothing_ended, seen};
+use crate::app::{App, CLAIM, attach_by_hand, attach_error, seen, steady};
 
 /// More than a volume may have: 100 TiB.
 const TOO_MUCH: u64 = 100 << 10;
@@ -28,14 +28,13 @@ const RECORD_LIMIT: Duration = Duration::from_secs(30);
 /// The first replica makes the Lease, and what fails is asked again soon.
 pub(crate) fn options() -> Options {
     let soon = json!({"retryIntervalMax": "2s"});
+    let values = json!({
+        "controller": {"attachmentReconcileInterval": "1s"},
+        "sidecars": {"attacher": soon, "provisioner": soon},
+    });
     Options {
-        nodes: ["a", "b"].map(ToOwned::to_owned).into(),
-        values: json!({
-            "controller": {"attachmentReconcileInterval": "1s"},
-            "sidecars": {"attacher": soon, "provisioner": soon},
-        }),
         released_lease: false,
-        ..Options::default()
+        ..steady(&["a", "b"], values)
     }
 }
 
@@ -84,7 +83,6 @@ pub(crate) async fn no_request_is_forbidden_and_no_right_is_unused(
     let requests: usize = done.used.values().sum();
     bed.note("rights granted, all used", granted.len());
     bed.note("requests, none forbidden", requests);
-    nothing_ended(bed);
     Ok(())
 }
 
@@ -101,11 +99,7 @@ async fn without_streamed_lists(bed: &Bed) -> Result<Bed, Trouble> {
         ..bed.ground().clone()
     };
     let name = format!("{}, lists not streamed", bed.name());
-    let options = Options {
-        nodes: Vec::new(),
-        ..Options::default()
-    };
-    Bed::start(&ground, &name, options).await
+    Bed::start(&ground, &name, steady(&[], json!({}))).await
 }
 
 /// What is on record once all of these rights have been used, or the time for that is over.

@@ -1,6 +1,5 @@
 //! All replicas are replaced, one by one, while pods come and go.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -9,7 +8,7 @@ use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::ListParams;
 use testbed::bed::Bed;
 use testbed::trouble::{Attempt, Trouble};
-use testbed::workload::{LONG, PodWanted};
+use testbed::workload::{LONG, PodWanted, Volume};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -25,17 +24,47 @@ const BOUND: Duration = Duration::from_secs(20);
 /// An API server answers in milliseconds.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 
+/// A leader whose Lease a busy machine lost is a failover more, whose pods wait longer: the test is
+/// done again then, so often at most.
+const ATTEMPTS: usize = 3;
+
 pub(crate) async fn a_rolling_restart_under_load_keeps_no_pod_waiting(
     bed: &Bed,
 ) -> Result<(), Trouble> {
+    for attempt in 1..=ATTEMPTS {
+        let before = bed.deployment().exits().unasked().len();
+        let seen = roll_under_load(bed, attempt).await?;
+        let lost = bed.deployment().exits().unasked().len() - before;
+        if lost == 0 {
+            let mut waits = seen.iter().flat_map(|seen| &seen.waits);
+            assert!(waits.all(|wait| *wait <= BOUND), "{seen:#?}");
+            return no_failure_was_told(bed, &seen).await;
+        }
+        bed.note("the machine was too busy", "done again");
+    }
+    Err(Trouble::found(format!(
+        "in each of {ATTEMPTS} attempts a leader lost its Lease that nobody had touched"
+    )))
+}
+
+/// What a user saw.
+#[derive(Debug)]
+struct Seen {
+    /// The name of the claim and of the pods.
+    name: String,
+    volume: Volume,
+    /// How long each pod waited.
+    waits: Vec<Duration>,
+}
+
+/// Replaces all pods, and then those that came in their place; what the users saw.
+async fn roll_under_load(bed: &Bed, attempt: usize) -> Result<Vec<Seen>, Trouble> {
     let deployment = bed.deployment();
-    let old: BTreeSet<String> = deployment
-        .pods()
-        .iter()
-        .map(|pod| pod.uid().to_owned())
-        .collect();
+    let old = deployment.pods();
+    let led_before = terms(bed)?;
     let over = watch::Sender::new(false);
-    let users = (0..USERS).map(|number| user(bed, number, over.subscribe()));
+    let users =
+        (0..USERS).map(|number| user(bed, format!("user-{attempt}-{number}"), over.subscribe()));
     let roll = async {
         let start = Instant::now();
         for _ in 0..ROUNDS {
@@ -46,14 +75,17 @@ pub(crate) async fn a_rolling_restart_under_load_keeps_no_pod_waiting(
         over.send_replace(true);
         Ok(())
     };
-    let (waits, ()) = tokio::try_join!(try_join_all(users), roll)?;
-    let lives = deployment.lives()?;
-    let led = lives.iter().filter(|life| life.led).count();
-    bed.note("hand-overs", led - 1);
-    assert!(led > 1, "the leader was replaced, too");
-    assert!(deployment.pods().iter().all(|pod| !old.contains(pod.uid())));
+    let (seen, ()) = tokio::try_join!(try_join_all(users), roll)?;
+    let hand_overs = terms(bed)? - led_before;
+    bed.note("hand-overs", hand_overs);
+    assert!(hand_overs > 0, "the leader was replaced, too");
+    let pods = deployment.pods();
+    assert!(
+        pods.iter()
+            .all(|pod| old.iter().all(|old| old.uid() != pod.uid()))
+    );
 
-    let mut waits: Vec<Duration> = waits.into_iter().flatten().collect();
+    let mut waits: Vec<Duration> = seen.iter().flat_map(|seen| seen.waits.clone()).collect();
     waits.sort();
     let (middle, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
     bed.note(
@@ -63,16 +95,17 @@ pub(crate) async fn a_rolling_restart_under_load_keeps_no_pod_waiting(
             waits.len()
         ),
     );
-    no_failure_was_told(bed).await
+    Ok(seen)
 }
 
-/// Makes a pod, waits until its machine writes, deletes it, again and again; how long each waited.
-async fn user(
-    bed: &Bed,
-    number: usize,
-    over: watch::Receiver<bool>,
-) -> Result<Vec<Duration>, Trouble> {
-    let name = format!("user-{number}");
+/// How many processes have led.
+fn terms(bed: &Bed) -> Result<usize, Trouble> {
+    let lives = bed.deployment().lives()?;
+    Ok(lives.iter().filter(|life| life.led).count())
+}
+
+/// Makes a pod, waits until its machine writes, deletes it, again and again.
+async fn user(bed: &Bed, name: String, over: watch::Receiver<bool>) -> Result<Seen, Trouble> {
     let volume = provision(bed, &name).await?;
     let user = bed.workload();
     let mut waits = Vec::new();
@@ -86,20 +119,24 @@ async fn user(
             ..PodWanted::default()
         };
         user.pod(&pod).await?;
-        let node = user.running(&name, BOUND).await?;
+        let node = user.running(&name, LONG).await?;
         waits.push(start.elapsed());
-        bed.writes(&bed.node(&node)?.machine(), 2, BOUND).await?;
+        bed.writes(&bed.node(&node)?.machine(), 2, LONG).await?;
         if is_last {
-            return Ok(waits);
+            return Ok(Seen {
+                name,
+                volume,
+                waits,
+            });
         }
         user.delete::<Pod>(&name).await?;
-        user.gone(user.here::<Pod>(), &name, BOUND).await?;
-        user.detached(&volume, &node, BOUND).await?;
+        user.gone(user.here::<Pod>(), &name, LONG).await?;
+        user.detached(&volume, &node, LONG).await?;
     }
 }
 
 /// Nobody who looks at a pod or at a VolumeAttachment sees that an attach or a detach has failed.
-async fn no_failure_was_told(bed: &Bed) -> Result<(), Trouble> {
+async fn no_failure_was_told(bed: &Bed, seen: &[Seen]) -> Result<(), Trouble> {
     let (user, params) = (bed.workload(), ListParams::default());
     let (attachments, events) = (user.all::<VolumeAttachment>(), user.here::<Event>());
     let lists = async { tokio::try_join!(attachments.list(&params), events.list(&params)) };
@@ -108,21 +145,24 @@ async fn no_failure_was_told(bed: &Bed) -> Result<(), Trouble> {
         .await
         .attempt(what)?
         .attempt(what)?;
-    let ours = attachments
-        .iter()
-        .filter(|one| one.spec.attacher == bed.driver());
-    let (mut count, mut failed) = (0, Vec::new());
-    for (attachment, status) in ours.filter_map(|one| Some((one, one.status.as_ref()?))) {
-        count += usize::from(status.attached);
-        if status.attach_error.is_some() || status.detach_error.is_some() {
-            failed.push(attachment);
+    let mut attached = 0;
+    for attachment in &attachments {
+        let volume = attachment.spec.source.persistent_volume_name.as_ref();
+        if !seen.iter().any(|seen| volume == Some(&seen.volume.name)) {
+            continue;
         }
+        let status = attachment.status.clone().unwrap_or_default();
+        let error = status.attach_error.or(status.detach_error);
+        assert!(error.is_none(), "{attachment:#?}");
+        attached += usize::from(status.attached);
     }
-    assert_eq!(count, USERS, "the last pod of each user has its volume");
-    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(attached, USERS, "the last pod of each user has its volume");
     let failed = events.iter().filter(|event| {
         let reason = event.reason.as_deref().unwrap_or_default();
-        reason.starts_with("Failed") && reason.ends_with("Volume")
+        let of = event.involved_object.name.as_ref();
+        reason.starts_with("Failed")
+            && reason.ends_with("Volume")
+            && seen.iter().any(|seen| of == Some(&seen.name))
     });
     let told: Vec<_> = failed
         .filter_map(|event| event.message.as_deref())

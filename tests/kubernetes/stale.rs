@@ -8,26 +8,20 @@ use testbed::watch::until;
 use testbed::workload::{LONG, PodWanted};
 use tokio::time::Instant;
 
-use crate::app::{App, CLAIM, SOME, attach_by_hand, nothing_ended, seen};
+use crate::app::{App, CLAIM, SOME, attach_by_hand, seen, steady};
 
 /// The reconcilers leave a grant alone for longer than the test takes.
 pub(crate) fn patient() -> Options {
-    Options {
-        nodes: ["a", "b"].map(ToOwned::to_owned).into(),
-        values: json!({"sidecars": {"attacher": {"retryIntervalMax": "2s"}}}),
-        ..Options::default()
-    }
+    let values = json!({"sidecars": {"attacher": {"retryIntervalMax": "2s"}}});
+    steady(&["a", "b"], values)
 }
 
 /// They look every second, and wait three.
 pub(crate) fn hasty() -> Options {
-    Options {
-        nodes: ["a", "b"].map(ToOwned::to_owned).into(),
-        values: json!({"controller": {
-            "attachmentReconcileInterval": "1s", "attachmentGracePeriod": "3s",
-        }}),
-        ..Options::default()
-    }
+    let values = json!({"controller": {
+        "attachmentReconcileInterval": "1s", "attachmentGracePeriod": "3s",
+    }});
+    steady(&["a", "b"], values)
 }
 
 /// A Node object is deleted and its VolumeAttachment stays, as it does for six minutes at least: the
@@ -57,7 +51,6 @@ pub(crate) async fn a_deleted_node_gives_way_to_the_node_that_asks(
     // Deleting it is up to Kubernetes.
     user.attached(&first.volume, deleted.name(), LONG).await?;
     bed.writes(&asking.machine(), SOME, LONG).await?;
-    nothing_ended(bed);
     Ok(())
 }
 
@@ -75,7 +68,6 @@ pub(crate) async fn a_deleted_node_is_cut_off_after_the_grace_period(
     bed.workload()
         .attached(&app.volume, deleted.name(), LONG)
         .await?;
-    nothing_ended(bed);
     Ok(())
 }
 
@@ -134,7 +126,6 @@ pub(crate) async fn writes_held_by_a_node_out_of_service_never_land(
     assert!(view.queued() >= held, "{view:?}");
     bed.note("writes that never landed", view.queued());
     bed.note("kubectl events", user.events("pvc/data-set-0").await?);
-    nothing_ended(bed);
     Ok(())
 }
 

@@ -37,7 +37,9 @@ pub(crate) fn run(command: &mut Command) -> (bool, String) {
 }
 
 fn fetched() -> Result<PathBuf, String> {
-    let one_at_a_time = FETCHING.lock().unwrap_or_else(|fell| fell.into_inner());
+    let one_at_a_time = FETCHING
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let cache = cache()?;
     let ready = cache.join("prometheus/usr/bin");
     if !ready.join("promtool").exists() {

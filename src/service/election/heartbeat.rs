@@ -21,7 +21,8 @@ const BEAT: Duration = Duration::from_millis(500);
 /// it has stopped by itself, and its successor leads within 3 s + 10.5 s.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// When the serving runtime was last seen to run a task. Clones share it.
+/// When something was last seen to live; of the serving runtime, when it last ran a task. Clones share
+/// it.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
     /// Nanoseconds of CLOCK_BOOTTIME.
@@ -59,16 +60,22 @@ impl Heartbeat {
         }
     }
 
-    fn beat(&self) {
+    /// It lives at this moment.
+    pub fn beat(&self) {
         let now = BootTime::new(Duration::ZERO).until(self.clock.boot());
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.last.store(now, Ordering::SeqCst);
     }
 
+    /// Since the last beat.
+    pub fn quiet_for(&self) -> Duration {
+        let last = BootTime::new(Duration::from_nanos(self.last.load(Ordering::SeqCst)));
+        last.until(self.clock.boot())
+    }
+
     /// For how long there was no beat, if that is too long.
     fn silence(&self) -> Option<Duration> {
-        let last = BootTime::new(Duration::from_nanos(self.last.load(Ordering::SeqCst)));
-        let silence = last.until(self.clock.boot());
+        let silence = self.quiet_for();
         (silence >= SILENCE).then_some(silence)
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// One row of the table below. The values are those of a Kubernetes 1.32 API server.
+/// One row of the table below. The values are those of an API server of Kubernetes 1.36.
 #[derive(Debug)]
 pub(super) struct Kind {
     /// Empty for the core group.

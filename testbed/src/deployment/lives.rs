@@ -168,6 +168,9 @@ mod tests {
 {"span":{"rpc.method":"csi.v1.Controller/CreateVolume"},"message":"rpc done"}
 "#;
 
+    /// Pod, container, and who wanted it.
+    type Ended<'a> = (&'a str, &'a str, Cause);
+
     fn exit(pod: &str, container: &str, cause: Cause) -> Exit {
         Exit {
             at: Instant::now(),
@@ -197,7 +200,7 @@ mod tests {
             Life::read("c-2", 1, ""),
         ];
         let (by_itself, struck) = (Cause::Itself, Cause::Blow);
-        let rows: [(&[(&str, &str, Cause)], usize); 8] = [
+        let rows: [(&[Ended<'_>], usize); 8] = [
             (&[], 0),
             (&[("c-1", "d", by_itself), ("c-1", "s", by_itself)], 0),
             (&[("c-1", "d", struck), ("c-1", "s", by_itself)], 0),
