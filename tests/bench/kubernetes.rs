@@ -57,7 +57,7 @@ use noise::Noise;
 use outage::Kind;
 use report::Report;
 
-/// A hundred failovers of each kind from six clusters at a time take 40 minutes.
+/// A hundred failovers of each kind from five clusters at a time take 25 minutes.
 const RUN_DEADLINE: Duration = Duration::from_mins(90);
 
 /// Benchmark on Kubernetes.
@@ -68,8 +68,8 @@ struct Arguments {
     /// Failovers of each kind
     #[arg(long, default_value_t = 20)]
     count: usize,
-    /// Deployments side by side, for failovers, which mostly wait
-    #[arg(long, default_value_t = 6)]
+    /// Deployments side by side, for failovers; twice as many for crashes, which mostly wait
+    #[arg(long, default_value_t = 5)]
     beds: usize,
     /// Pods one after the other
     #[arg(long, default_value_t = 30)]

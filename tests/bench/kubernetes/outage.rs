@@ -32,6 +32,8 @@ const LED_FOR: Duration = Duration::from_secs(63);
 /// goes at any moment between two of them.
 const PHASE_MS: u64 = 2_000;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// More beds for crashes, of which each takes more than a minute of waiting.
+const CRASHES_PER_BED: usize = 2;
 /// Containers are started again at once, as the first time that they end: what is measured is the
 /// first crash of a pod, many times.
 const AT_ONCE: BackOff = BackOff {
@@ -175,6 +177,10 @@ pub(crate) async fn run(
 
 async fn measure(ground: &Ground, kind: Kind, amount: Amount) -> anyhow::Result<Measured> {
     let Amount { samples, beds } = amount;
+    let beds = match kind {
+        Kind::Crash => beds * CRASHES_PER_BED,
+        Kind::Term | Kind::Gone => beds,
+    };
     let beds = beds.clamp(1, samples.max(1));
     eprintln!("{}: {samples} samples, {beds} beds", kind.name());
     let mut tasks = JoinSet::new();
