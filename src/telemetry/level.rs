@@ -65,13 +65,15 @@ pub(super) fn parse(filter: &str) -> Result<EnvFilter, BadFilter> {
         filter: filter.to_owned(),
         why,
     };
-    for part in filter.split(',').map(str::trim) {
+    let parts: Vec<&str> = filter.split(',').map(str::trim).collect();
+    for part in &parts {
         let is_level = !part.is_empty() && part.parse::<LevelFilter>().is_ok();
         if !is_level && !part.contains('=') {
             return Err(bad(format!("{part:?} is neither a level nor target=level")));
         }
     }
-    EnvFilter::try_new(filter).map_err(|error| bad(error.to_string()))
+    // People put blanks behind commas; the library takes none.
+    EnvFilter::try_new(parts.join(",")).map_err(|error| bad(error.to_string()))
 }
 
 /// The filter of a logger that is being set up, and what has to be called once it is.
