@@ -164,11 +164,10 @@ pub struct ControllerArgs {
     pub rds: RdsArgs,
 }
 
-/// How one controller of several finds the others; nothing of it is used with --standalone.
+/// Where the Lease of an installation is.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Kubernetes")]
-pub struct ReplicaArgs {
-    /// How to reach the Kubernetes API [default: as a pod does]
+pub struct LeaseArgs {
+    /// How to reach the Kubernetes API [default: a controller as its pod does, others as kubectl does]
     #[arg(long, env = "RDS_CSI_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
@@ -183,6 +182,15 @@ pub struct ReplicaArgs {
     /// Name of the Lease [default: the name of the driver and "-controller"]
     #[arg(long, env = "RDS_CSI_LEADER_ELECTION_LEASE", value_name = "NAME")]
     pub leader_election_lease: Option<String>,
+}
+
+/// How one controller of several finds the others; nothing of it is used with --standalone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct ReplicaArgs {
+    /// The API, and the Lease in it
+    #[command(flatten)]
+    pub lease: LeaseArgs,
 
     /// Set of times: default (10s, 6s, 2s) or conservative (15s, 10s, 2s), for a slow API server
     #[arg(long, env = "RDS_CSI_LEADER_ELECTION_PROFILE", value_name = "PROFILE", value_enum, default_value_t = Profile::Default)]

@@ -70,7 +70,7 @@ suite::tests! {
     leader::a_leader_frozen_in_the_middle_of_10_attaches_costs_no_pod_its_volume;
     cuts::a_leader_cut_off_from_the_rds_hands_over_and_attaches_go_on;
     cuts::a_leader_cut_off_from_the_api_is_replaced_and_attaches_go_on;
-    rolling::a_rolling_restart_under_load_keeps_no_pod_waiting;
+    rolling::a_rolling_restart_under_load_keeps_no_pod_waiting => app::three();
     sidecar::a_sidecar_killed_alone_is_started_again_and_its_leader_leads_on;
     gate::sidecars_of_followers_wait_through_failovers_of_every_kind => gate::soon_again();
     apiserver::an_api_server_that_crashes_costs_nobody_a_volume, alone;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{DRIVER_NAME, RdsArgs, duration};
+use super::{DRIVER_NAME, LeaseArgs, RdsArgs, duration};
 
 /// `rds-csi status`.
 #[derive(Debug, Args)]
@@ -76,21 +76,9 @@ pub struct OutsideArgs {
     )]
     pub rds_volume_base_path: String,
 
-    /// How to reach the Kubernetes API [default: as kubectl does]
-    #[arg(long, env = "RDS_CSI_KUBECONFIG", value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// Namespace of the Lease [default: that of the kubeconfig or the pod]
-    #[arg(
-        long,
-        env = "RDS_CSI_LEADER_ELECTION_NAMESPACE",
-        value_name = "NAMESPACE"
-    )]
-    pub leader_election_namespace: Option<String>,
-
-    /// Name of the Lease [default: the name of the driver and "-controller"]
-    #[arg(long, env = "RDS_CSI_LEADER_ELECTION_LEASE", value_name = "NAME")]
-    pub leader_election_lease: Option<String>,
+    /// The API, and the Lease in it
+    #[command(flatten)]
+    pub lease: LeaseArgs,
 
     /// The RDS; without it, only a replica is asked
     #[command(flatten)]

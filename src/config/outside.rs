@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::LeaseArgs;
 use crate::cli::operator::OutsideArgs;
 use crate::config::rds::RdsConfig;
 use crate::config::{Invalid, check_driver_name, invalid, lease_name, parsed};
@@ -39,9 +40,12 @@ impl OutsideConfig {
             cluster_id,
             driver_name,
             rds_volume_base_path,
-            kubeconfig,
-            leader_election_namespace,
-            leader_election_lease,
+            lease:
+                LeaseArgs {
+                    kubeconfig,
+                    leader_election_namespace,
+                    leader_election_lease,
+                },
             rds,
         } = args;
         let Some(rds) = rds else {

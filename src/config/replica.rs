@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{Profile, ReplicaArgs};
+use crate::cli::{LeaseArgs, Profile, ReplicaArgs};
 use crate::config::{Invalid, invalid, lease_name};
 use crate::domain::election::{ShortCutRules, Timing};
 
@@ -41,9 +41,12 @@ pub struct ReplicaConfig {
 impl ReplicaConfig {
     pub(super) fn read(args: ReplicaArgs, driver: &str) -> Result<Self, Invalid> {
         let ReplicaArgs {
-            kubeconfig,
-            leader_election_namespace,
-            leader_election_lease,
+            lease:
+                LeaseArgs {
+                    kubeconfig,
+                    leader_election_namespace,
+                    leader_election_lease,
+                },
             leader_election_profile,
             leader_election_lease_duration,
             leader_election_renew_deadline,

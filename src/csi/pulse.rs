@@ -74,16 +74,15 @@ mod tests {
         }
     }
 
+    fn endpoint(folder: &TempDir) -> Endpoint {
+        let path = folder.path().join("x.sock");
+        path.to_str().unwrap().parse().unwrap()
+    }
+
     #[tokio::test]
     async fn only_a_server_that_answers_makes_it_beat() {
         let folder = TempDir::new().unwrap();
-        let endpoint: Endpoint = folder
-            .path()
-            .join("x.sock")
-            .to_str()
-            .unwrap()
-            .parse()
-            .unwrap();
+        let endpoint = endpoint(&folder);
         assert!(ask(&endpoint).await.is_err(), "nobody is there");
         let listener = bind(&endpoint).await.unwrap();
         let waiting = ask(&endpoint);
@@ -105,13 +104,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_that_accepts_and_says_nothing_is_silent_after_three_questions() {
         let folder = TempDir::new().unwrap();
-        let endpoint: Endpoint = folder
-            .path()
-            .join("x.sock")
-            .to_str()
-            .unwrap()
-            .parse()
-            .unwrap();
+        let endpoint = endpoint(&folder);
         let _listener = bind(&endpoint).await.unwrap();
         let clock = Arc::new(Paused(tokio::time::Instant::now()));
         let heart = Heartbeat::new(clock);

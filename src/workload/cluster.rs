@@ -144,6 +144,26 @@ impl Default for LeaseTimes {
     }
 }
 
+// === impl LeaseView ===
+
+impl LeaseView {
+    /// What this Lease says, held by one of these pods, each with what its processes' names begin with,
+    /// or by somebody else.
+    pub fn of(lease: &Lease, pods: &[(&str, String)]) -> Self {
+        let spec = lease.spec.clone().unwrap_or_default();
+        let holder = spec.holder_identity.unwrap_or_default();
+        let mut pods = pods.iter();
+        let held = pods.find(|(_, prefix)| holder.starts_with(prefix));
+        let epoch = lease.annotations().get(EPOCH);
+        Self {
+            pod: held.map(|(pod, _)| (*pod).to_owned()),
+            epoch: epoch.and_then(|epoch| epoch.trim_start_matches('e').parse().ok()),
+            transitions: spec.lease_transitions.unwrap_or_default(),
+            holder,
+        }
+    }
+}
+
 // === impl Options ===
 
 impl Options {
@@ -261,17 +281,9 @@ impl Cluster {
     pub fn lease(&self) -> Option<LeaseView> {
         let leases: Vec<Lease> = self.plan.api.objects();
         let lease = leases.iter().find(|lease| lease.name_any() == LEASE)?;
-        let spec = lease.spec.clone().unwrap_or_default();
-        let holder = spec.holder_identity.unwrap_or_default();
-        let mut replicas = self.replicas.iter();
-        let held = replicas.find(|one| holder.starts_with(&one.holder_prefix()));
-        let epoch = lease.annotations().get(EPOCH);
-        Some(LeaseView {
-            pod: held.map(|one| one.pod().to_owned()),
-            holder,
-            epoch: epoch.and_then(|epoch| epoch.trim_start_matches('e').parse().ok()),
-            transitions: spec.lease_transitions.unwrap_or_default(),
-        })
+        let pods = self.replicas.iter();
+        let pods: Vec<_> = pods.map(|one| (one.pod(), one.holder_prefix())).collect();
+        Some(LeaseView::of(lease, &pods))
     }
 
     /// The pod of the replica that serves now: its Probe says ready.

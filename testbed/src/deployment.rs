@@ -13,7 +13,8 @@ use futures::future::{join_all, try_join_all};
 use futures::stream::FuturesUnordered;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::PodSpec;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
+use rds_csi::workload::cluster::LeaseView;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::control_plane::ControlPlane;
@@ -30,8 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// An API server answers a read in milliseconds; one that restarts, in seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// Where the leader notes its epoch.
-const EPOCH: &str = "rds.csi.srvlab.io/epoch";
 
 /// What all pods of the Deployment share.
 #[derive(Clone)]
@@ -80,19 +79,6 @@ impl fmt::Debug for Plan {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
-}
-
-/// The Lease as it stands in the API.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeaseView {
-    /// The pod whose process holds it, if it is one of this Deployment's.
-    pub pod: Option<String>,
-    /// The holder as written.
-    pub holder: String,
-    /// The epoch that the holder has announced.
-    pub epoch: Option<u64>,
-    /// How often it has changed hands.
-    pub transitions: i32,
 }
 
 // === impl Plan ===
@@ -339,20 +325,9 @@ impl Deployment {
             .await
             .attempt(what)?
             .attempt(what)?;
-        let epoch = lease.annotations().get(EPOCH);
-        let epoch = epoch.and_then(|epoch| epoch.trim_start_matches('e').parse().ok());
-        let spec = lease.spec.unwrap_or_default();
-        let holder = spec.holder_identity.unwrap_or_default();
         let pods = self.pods();
-        let held = pods
-            .iter()
-            .find(|pod| holder.starts_with(&pod.holder_prefix()));
-        Ok(LeaseView {
-            pod: held.map(|pod| pod.name().to_owned()),
-            epoch,
-            transitions: spec.lease_transitions.unwrap_or_default(),
-            holder,
-        })
+        let pods = pods.iter().map(|pod| (pod.name(), pod.holder_prefix()));
+        Ok(LeaseView::of(&lease, &pods.collect::<Vec<_>>()))
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod calls;
 mod client;
+mod ending;
 mod figures;
 mod fleet;
 mod load;
@@ -27,9 +28,8 @@ mod samples;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 use report::Report;
 
@@ -55,16 +55,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    // However this ends, the child processes are dropped with the future, and killed by that.
-    let report = tokio::select! {
-        measured = tokio::time::timeout(RUN_DEADLINE, measure(&arguments)) => {
-            measured.with_context(|| format!("the run did not end within {RUN_DEADLINE:?}"))??
-        }
-        _ = terminated.recv() => bail!("ended by SIGTERM"),
-        _ = interrupted.recv() => bail!("ended by SIGINT"),
-    };
+    let report = ending::measured(RUN_DEADLINE, measure(&arguments)).await?;
     print!("{}", report.render(arguments.markdown));
     Ok(())
 }

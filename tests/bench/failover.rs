@@ -12,6 +12,7 @@
 mod bed;
 #[path = "failover/driver.rs"]
 mod driver;
+mod ending;
 #[path = "failover/kind.rs"]
 mod kind;
 #[path = "failover/log.rs"]
@@ -35,9 +36,8 @@ mod times;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Parser, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
 
 use kind::Kind;
 use noise::Noise;
@@ -93,16 +93,7 @@ enum What {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    // However this ends, the child processes are dropped with the future, and killed by that.
-    let report = tokio::select! {
-        measured = tokio::time::timeout(RUN_DEADLINE, measure(&arguments)) => {
-            measured.with_context(|| format!("the run did not end within {RUN_DEADLINE:?}"))??
-        }
-        _ = terminated.recv() => bail!("ended by SIGTERM"),
-        _ = interrupted.recv() => bail!("ended by SIGINT"),
-    };
+    let report = ending::measured(RUN_DEADLINE, measure(&arguments)).await?;
     print!("{}", report.render(arguments.markdown));
     Ok(())
 }

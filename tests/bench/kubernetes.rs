@@ -16,6 +16,7 @@ mod attach;
 mod client;
 #[path = "kubernetes/cycles.rs"]
 mod cycles;
+mod ending;
 mod figures;
 #[expect(
     dead_code,
@@ -48,9 +49,8 @@ mod witness;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
 
 use ground::Tools;
 use noise::Noise;
@@ -128,16 +128,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    // However this ends, the child processes are dropped with the future, and killed by that.
-    let report = tokio::select! {
-        measured = tokio::time::timeout(RUN_DEADLINE, measure(arguments)) => {
-            measured.with_context(|| format!("the run did not end within {RUN_DEADLINE:?}"))??
-        }
-        _ = terminated.recv() => bail!("ended by SIGTERM"),
-        _ = interrupted.recv() => bail!("ended by SIGINT"),
-    };
+    let report = ending::measured(RUN_DEADLINE, measure(arguments)).await?;
     print!("{}", report.render(arguments.markdown));
     Ok(())
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Node as NodeObject;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::PostParams;
 use rds_csi::sim::initiator::{Machine, PublishContext};
 use serde_json::{Value, json};
 use testbed::bed::{Bed, Options};
+use testbed::node::Node;
 use testbed::trouble::{Attempt, Trouble};
 use testbed::watch::until;
 use testbed::workload::{LONG, PodWanted, Volume};
@@ -143,6 +145,30 @@ pub(crate) async fn attach_by_hand(bed: &Bed, volume: &Volume, node: &str) -> Re
         .attempt(what)?
         .attempt(what)
         .map(drop)
+}
+
+/// Waits until Kubernetes has given up on a node.
+pub(crate) async fn given_up(bed: &Bed, node: &Node) -> Result<(), Trouble> {
+    let nodes = bed.workload().all::<NodeObject>();
+    let down = until(nodes, node.name(), "get not ready", LONG, is_down);
+    down.await.map(drop)
+}
+
+/// Waits until Kubernetes counts on a node again.
+pub(crate) async fn counted_on(bed: &Bed, node: &Node) -> Result<(), Trouble> {
+    let is_up = |node: Option<&NodeObject>| node.is_some() && !is_down(node);
+    let nodes = bed.workload().all::<NodeObject>();
+    let up = until(nodes, node.name(), "come back", LONG, is_up);
+    up.await.map(drop)
+}
+
+fn is_down(node: Option<&NodeObject>) -> bool {
+    let status = node.and_then(|node| node.status.as_ref());
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|conditions| {
+        let mut ready = conditions.iter().filter(|one| one.type_ == "Ready");
+        ready.any(|one| one.status != "True")
+    })
 }
 
 /// Waits until the attacher has written an error on the VolumeAttachment; gives its words.

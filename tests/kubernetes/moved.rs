@@ -1,17 +1,15 @@
 //! A StatefulSet whose machine has died.
 
-use k8s_openapi::api::core::v1::Node as NodeObject;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::runtime::watcher;
 use rds_csi::sim::initiator::ConnectError;
 use testbed::bed::Bed;
 use testbed::trouble::Trouble;
-use testbed::watch::{until, until_all};
+use testbed::watch::until_all;
 use testbed::workload::LONG;
 use tokio::time::Instant;
 
-use crate::app::App;
-use crate::stale::is_down;
+use crate::app::{App, counted_on, given_up};
 
 /// The machine of a StatefulSet's pod loses its power, an administrator vouches for that with the
 /// out-of-service taint, and the pod goes on elsewhere. When the machine comes back, neither its node
@@ -24,14 +22,7 @@ pub(crate) async fn a_stateful_set_leaves_a_dead_node_that_may_come_back(
     let old = App::of(bed, "set-0", "data-set-0").await?;
     let node = bed.node(&old.node)?;
     node.power_off();
-    until(
-        user.all::<NodeObject>(),
-        node.name(),
-        "get not ready",
-        LONG,
-        is_down,
-    )
-    .await?;
+    given_up(bed, node).await?;
 
     let start = Instant::now();
     node.taint_out_of_service().await?;
@@ -47,15 +38,7 @@ pub(crate) async fn a_stateful_set_leaves_a_dead_node_that_may_come_back(
     assert_eq!(new.volume, old.volume);
 
     node.start();
-    let is_up = |node: Option<&NodeObject>| node.is_some() && !is_down(node);
-    until(
-        user.all::<NodeObject>(),
-        node.name(),
-        "come back",
-        LONG,
-        is_up,
-    )
-    .await?;
+    counted_on(bed, node).await?;
     let refused = node.machine().stage(&old.told);
     assert!(
         matches!(refused, Err(ConnectError::Refused { .. })),

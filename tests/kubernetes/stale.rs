@@ -1,14 +1,12 @@
 //! Attachments of nodes that are gone, while the machines behind them write on.
 
-use k8s_openapi::api::core::v1::Node as NodeObject;
 use serde_json::json;
 use testbed::bed::{Bed, Options};
 use testbed::trouble::Trouble;
-use testbed::watch::until;
 use testbed::workload::{LONG, PodWanted};
 use tokio::time::Instant;
 
-use crate::app::{App, CLAIM, SOME, attach_by_hand, seen, steady};
+use crate::app::{App, CLAIM, SOME, attach_by_hand, given_up, seen, steady};
 
 /// The reconcilers leave a grant alone for longer than the test takes.
 pub(crate) fn patient() -> Options {
@@ -98,14 +96,7 @@ pub(crate) async fn writes_held_by_a_node_out_of_service_never_land(
     let done = old.machine.view().done;
     seen("writes wait", || old.machine.view().queued() > 10).await?;
     let start = Instant::now();
-    until(
-        user.all::<NodeObject>(),
-        node.name(),
-        "get not ready",
-        LONG,
-        is_down,
-    )
-    .await?;
+    given_up(bed, node).await?;
     bed.took("silent to NotReady", start);
 
     let start = Instant::now();
@@ -127,14 +118,4 @@ pub(crate) async fn writes_held_by_a_node_out_of_service_never_land(
     bed.note("writes that never landed", view.queued());
     bed.note("kubectl events", user.events("pvc/data-set-0").await?);
     Ok(())
-}
-
-/// Kubernetes has given up on the node.
-pub(crate) fn is_down(node: Option<&NodeObject>) -> bool {
-    let status = node.and_then(|node| node.status.as_ref());
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|conditions| {
-        let mut ready = conditions.iter().filter(|one| one.type_ == "Ready");
-        ready.any(|one| one.status != "True")
-    })
 }
