@@ -2,7 +2,9 @@
 
 pub mod bed;
 pub mod chart;
+pub mod cluster;
 pub mod control_plane;
+pub mod debian;
 pub mod deployment;
 pub mod error;
 pub mod folder;
