@@ -26,6 +26,11 @@
 {{- printf "%s-controller" (include "rds-csi.fullname" .) -}}
 {{- end -}}
 
+{{/* The Service that stands for all replicas. */}}
+{{- define "rds-csi.metrics" -}}
+{{- printf "%s-metrics" (include "rds-csi.fullname" .) -}}
+{{- end -}}
+
 {{- define "rds-csi.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "rds-csi.controller" .) .Values.serviceAccount.name -}}
@@ -111,6 +116,18 @@ resources:
 volumeMounts:
   - name: socket
     mountPath: /run/csi
+{{- end -}}
+
+{{/* With what follows, all that the restricted Pod Security Standard asks for. */}}
+{{- define "rds-csi.podSecurity" -}}
+runAsNonRoot: true
+# One user for all containers: the CSI socket is open to its owner only.
+runAsUser: 65532
+runAsGroup: 65532
+# Secrets are files of root; this group is how the driver may read them.
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
 {{- end -}}
 
 {{- define "rds-csi.containerSecurity" -}}
