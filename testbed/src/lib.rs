@@ -8,6 +8,8 @@ pub mod debian;
 pub mod deployment;
 pub mod error;
 pub mod folder;
+pub mod helm;
+pub mod installed;
 pub mod kubeconfig;
 pub mod node;
 pub mod pki;
