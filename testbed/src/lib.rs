@@ -6,6 +6,7 @@ pub mod control_plane;
 pub mod deployment;
 pub mod error;
 pub mod folder;
+pub mod jaeger;
 pub mod kubeconfig;
 pub mod node;
 pub mod pki;
