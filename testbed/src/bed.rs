@@ -3,6 +3,7 @@
 
 pub(crate) mod install;
 mod options;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -320,16 +321,19 @@ impl Bed {
         }
     }
 
-    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`] and of
-    /// [`Deployment::check_lives`] if it has none of its own to complain about. What the processes
-    /// said is kept if there is one.
+    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`], of
+    /// [`Deployment::check_lives`] and of [`Bed::check_secrets`] if it has none of its own to complain
+    /// about. What the processes said is kept if there is one.
     ///
     /// # Errors
     /// The test's own, or one of these.
     pub async fn finish(self, result: Result<(), Trouble>) -> Result<(), Trouble> {
-        let result = result
+        let mut result = result
             .and_then(|()| self.judge())
             .and_then(|()| self.deployment.check_lives());
+        if result.is_ok() {
+            result = self.check_secrets().await;
+        }
         self.note_exits();
         if result.is_err() {
             self.folder.keep();

@@ -4,22 +4,39 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rds_csi::metrics::catalog::ALL;
-use rds_csi::workload::cluster::Replica;
+use rds_csi::workload::cluster::{Blow, Replica};
+use tokio::time::{interval, timeout};
 
 use crate::files::{alerts, queries};
-use crate::rig::Rig;
+use crate::rig::{HANG, Rig};
 use crate::scrape::Scrape;
 use crate::server::Prometheus;
 use crate::tools::tools;
 
-async fn scrape(rig: &Rig, pod: &str) -> Scrape {
+/// How often to look whether something is so.
+const POLL: Duration = Duration::from_millis(50);
+
+pub(crate) async fn scrape(rig: &Rig, pod: &str) -> Scrape {
     let (status, body) = rig.get(pod, "/metrics").await;
     assert_eq!(status, 200, "{body}");
     let scrape = Scrape::read(&body);
     assert_eq!(scrape.strangers(), Vec::<String>::new(), "{pod}");
     scrape
+}
+
+/// Waits until a replica shows what is wanted.
+async fn until(rig: &Rig, pod: &str, is_it: impl Fn(&Scrape) -> bool) {
+    let look = async {
+        let mut ticks = interval(POLL);
+        while !is_it(&scrape(rig, pod).await) {
+            ticks.tick().await;
+        }
+    };
+    let seen = timeout(HANG, look).await;
+    seen.unwrap_or_else(|_| panic!("{}", rig.logs()));
 }
 
 fn pods(rig: &Rig) -> Vec<String> {
@@ -47,6 +64,51 @@ async fn together_the_replicas_show_every_metric_of_the_catalog() {
     let names = ALL.iter().map(|spec| spec.name);
     let missing: Vec<&str> = names.filter(|name| !shown.contains(*name)).collect();
     assert_eq!(missing, Vec::<&str>::new());
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_leader_shows_the_failover_and_what_it_took_over() {
+    let mut rig = Rig::start().await;
+    let former = rig.leader().await;
+    rig.attach("taken-over", "node-a").await;
+    let replica = rig.cluster.replica_mut(&former).unwrap();
+    replica.hit(Blow::Kill).unwrap();
+    let leader = rig.leader().await;
+    assert_ne!(leader, former);
+    let now = scrape(&rig, &leader).await;
+    let at_least_one: [(&str, &[(&str, &str)]); 6] = [
+        (
+            "rds_csi_failover_duration_seconds_count",
+            &[("kind", "expired")],
+        ),
+        ("rds_csi_leader_transitions_total", &[]),
+        (
+            "rds_csi_rebuild_duration_seconds_count",
+            &[("phase", "join"), ("outcome", "done")],
+        ),
+        ("rds_csi_rebuild_rows", &[]),
+        ("rds_csi_volumes", &[("state", "granted")]),
+        ("rds_csi_rds_connections", &[("state", "up")]),
+    ];
+    for (name, labels) in at_least_one {
+        let found = now.sum(name, labels);
+        assert!(found > 0.5, "{name} {labels:?}: {found}");
+    }
+    assert_eq!(now.gauge("rds_csi_leader_epoch"), Some(2.0));
+    assert!(now.gauge("rds_csi_leader_deadline_seconds") > Some(0.0));
+
+    // It goes on renewing, and notices when the RDS restarts.
+    rig.cluster.sim().reboot(Duration::ZERO).await;
+    until(&rig, &leader, |now| {
+        now.sum("rds_csi_rds_restarts_total", &[]) > 0.5
+            && now.sum("rds_csi_rds_reconnect_total", &[("status", "success")]) > 0.5
+            && now.sum(
+                "rds_csi_lease_call_duration_seconds_count",
+                &[("call", "renew"), ("outcome", "done")],
+            ) > 0.5
+    })
+    .await;
     rig.finish().await;
 }
 
@@ -83,7 +145,7 @@ async fn prometheus_reads_every_replica_and_answers_every_query_of_the_dashboard
     rig.finish().await;
 }
 
-fn check_metrics(tools: &Path, scrape: &str) {
+pub(crate) fn check_metrics(tools: &Path, scrape: &str) {
     let mut promtool = Command::new(tools.join("promtool"));
     promtool.args(["check", "metrics"]).stdin(Stdio::piped());
     promtool.stdout(Stdio::piped()).stderr(Stdio::piped());
