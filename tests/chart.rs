@@ -13,6 +13,8 @@ mod accepted;
 mod arguments;
 #[path = "chart/helm.rs"]
 mod helm;
+#[path = "chart/hook.rs"]
+mod hook;
 #[path = "chart/names.rs"]
 mod names;
 #[path = "chart/refused.rs"]

@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::admin::report::{Explanation, StatusReport};
@@ -112,6 +112,24 @@ impl Client {
     /// Of the replica at this address. Nothing is sent yet.
     pub fn new(address: Address) -> Self {
         Self { address }
+    }
+
+    /// One client for each address behind a name: that of a headless Service stands for every replica.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`] if there is no such name.
+    pub async fn each(&self) -> Result<Vec<Self>, ClientError> {
+        let Address::Port(port) = &self.address else {
+            return Ok(vec![self.clone()]);
+        };
+        let found = lookup_host(port)
+            .await
+            .map_err(|source| ClientError::Connect {
+                address: self.address.clone(),
+                source,
+            })?;
+        let ports = found.map(|address| Address::Port(address.to_string()));
+        Ok(ports.map(Self::new).collect())
     }
 
     /// Everything about the replica.

@@ -18,6 +18,10 @@ pub struct StatusArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// Ask every replica behind --admin again and again, and show the first that serves calls; fail if none does in so long
+    #[arg(long, value_name = "DURATION", conflicts_with = "watch", value_parser = duration::parse)]
+    pub ready_within: Option<Duration>,
+
     /// Who is asked
     #[command(flatten)]
     pub origin: OriginArgs,

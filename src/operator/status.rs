@@ -1,13 +1,16 @@
 //! `rds-csi status`: one replica, and through it the RDS.
 
+mod serving;
+
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::table::table;
 use super::words::{age, decided};
-use super::{Origin, print, print_json};
+use super::{INTERRUPTED, Origin, print, print_json};
 use crate::admin::report::{Attachments, Events, Fencing, Rds, Role, Shard, StatusReport};
 use crate::cli::operator::StatusArgs;
 
@@ -22,14 +25,25 @@ const REPLICA_KNOWS: &str = "only a replica knows";
 /// Prints the status, with `--watch` until `stop` is cancelled.
 ///
 /// # Errors
-/// If the replica is not there; while watching that is shown, and looked at again.
+/// If the replica is not there; while watching that is shown, and looked at again. With `--ready-within`
+/// if no replica serves calls in that time.
 pub async fn run(args: StatusArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let StatusArgs {
         watch,
         json,
+        ready_within,
         origin,
     } = args;
     let origin = Origin::of(origin).await?;
+    if let Some(limit) = ready_within {
+        let Origin::Replica(replicas) = origin else {
+            bail!(
+                "which replicas? --ready-within wants --admin HOST:PORT or --control-socket PATH"
+            );
+        };
+        let serving = stop.run_until_cancelled(serving::within(limit, &replicas));
+        return show(&serving.await.context(INTERRUPTED)??, json);
+    }
     if !watch {
         return show(&origin.status().await?, json);
     }

@@ -1,7 +1,7 @@
 //! The bed of one test: an RDS, the chart's controller, nodes and a user, under names of their own on
 //! a control plane that all tests of a binary share.
 
-mod install;
+pub(crate) mod install;
 mod options;
 
 use std::collections::BTreeMap;

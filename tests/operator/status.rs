@@ -43,6 +43,28 @@ async fn leader_follower_and_outsider_agree_on_who_leads_in_which_epoch() {
 }
 
 #[tokio::test]
+async fn whoever_has_installed_the_driver_is_told_when_a_replica_serves() {
+    let rig = Rig::start().await;
+    let (leader, follower) = (rig.leader().await, rig.follower().await);
+    let leader = Whom::Port(rig.port(&leader));
+    let words = ["status", "--ready-within=20s"];
+    let said = rig.ask(&leader, &words).await;
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    assert!(said.stdout.contains("leader, serves calls"), "{said:?}");
+
+    let rows = [
+        (Whom::Port(rig.port(&follower)), "is standby"),
+        (Whom::Nobody, "which replicas?"),
+    ];
+    for (whom, words) in rows {
+        let said = rig.ask(&whom, &["status", "--ready-within=1s"]).await;
+        assert_ne!(said.code, Some(0), "{said:?}");
+        assert!(said.stderr.contains(words), "{said:?}");
+    }
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn probes_are_told_what_each_replica_is() {
     let rig = Rig::start().await;
     let leader = rig.leader().await;

@@ -26,6 +26,11 @@
 {{- printf "%s-controller" (include "rds-csi.fullname" .) -}}
 {{- end -}}
 
+{{/* The Service that stands for all replicas. */}}
+{{- define "rds-csi.metrics" -}}
+{{- printf "%s-metrics" (include "rds-csi.fullname" .) -}}
+{{- end -}}
+
 {{- define "rds-csi.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "rds-csi.controller" .) .Values.serviceAccount.name -}}
@@ -76,6 +81,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if not (or .Values.rds.hostKey .Values.rds.secret.hostKey) -}}
 {{- fail "rds.hostKey or rds.secret.hostKey is required: without the host key, somebody else could answer at rds.address" -}}
 {{- end -}}
+{{- with .Values.telemetry.secret -}}
+{{- if and (or .headers .authority) (not .name) -}}
+{{- fail "telemetry.secret.name is required when one of its keys is given" -}}
+{{- end -}}
+{{- end -}}
 {{- $default := list -}}
 {{- range .Values.storageClasses -}}
 {{- if .default -}}{{- $default = append $default .name -}}{{- end -}}
@@ -106,6 +116,18 @@ resources:
 volumeMounts:
   - name: socket
     mountPath: /run/csi
+{{- end -}}
+
+{{/* With what follows, all that the restricted Pod Security Standard asks for. */}}
+{{- define "rds-csi.podSecurity" -}}
+runAsNonRoot: true
+# One user for all containers: the CSI socket is open to its owner only.
+runAsUser: 65532
+runAsGroup: 65532
+# Secrets are files of root; this group is how the driver may read them.
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
 {{- end -}}
 
 {{- define "rds-csi.containerSecurity" -}}

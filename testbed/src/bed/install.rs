@@ -119,7 +119,7 @@ async fn release_lease(client: &Client, namespace: &str) -> Result<(), Trouble> 
 }
 
 /// Puts values over others, as Helm does with its files.
-pub(super) fn merge(under: &mut Value, over: &Value) {
+pub(crate) fn merge(under: &mut Value, over: &Value) {
     match (under.as_object_mut(), over.as_object()) {
         (Some(under), Some(over)) => {
             for (key, value) in over {
