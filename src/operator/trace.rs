@@ -3,6 +3,8 @@
 mod lines;
 pub mod picture;
 mod scale;
+#[cfg(test)]
+mod tests;
 pub mod waterfall;
 
 use std::fs;
