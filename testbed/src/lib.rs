@@ -11,6 +11,7 @@ pub mod folder;
 pub mod helm;
 pub mod installed;
 pub mod kubeconfig;
+pub mod machines;
 pub mod node;
 pub mod pki;
 pub mod pod;
