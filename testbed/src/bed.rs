@@ -19,7 +19,7 @@ use rds_csi::sim::handle::Sim;
 use rds_csi::sim::initiator::Machine;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, timeout};
 
 pub use self::options::Options;
 
@@ -28,6 +28,7 @@ use crate::control_plane::ControlPlane;
 use crate::deployment::{Deployment, Plan};
 use crate::folder::RunFolder;
 use crate::jaeger::Jaeger;
+use crate::machines;
 use crate::node::{Cluster, Node};
 use crate::pod::exits::{Cause, Exits};
 use crate::pod::launch::Programs;
@@ -40,8 +41,6 @@ use crate::workload::{LONG, Workload};
 pub const TOOLS: [&str; 4] = ["csi-attacher", "csi-provisioner", "csi-resizer", "helm"];
 /// An API server answers in milliseconds.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// Between two looks at a machine, which cost nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Connections are cut, and there is no state file: the simulator has nothing to wait for.
 const SIM_LIMIT: Duration = Duration::from_secs(5);
 
@@ -260,24 +259,15 @@ impl Bed {
         self.note(what, format_args!("{:.2?}", since.elapsed()));
     }
 
-    /// Whether the RDS saw what must never be: two machines that write at once, or a write that was
-    /// issued before another machine came.
+    /// As [`machines::judge`] does.
     ///
     /// # Errors
-    /// It did.
+    /// The RDS saw what must never be.
     pub fn judge(&self) -> Result<(), Trouble> {
-        let world = self.sim.world();
-        let (second, replayed) = (world.second_writers(), world.replayed_writes());
-        let dropped = world.findings_dropped();
-        if second.is_empty() && replayed.is_empty() && dropped == 0 {
-            return Ok(());
-        }
-        Err(Trouble::found(format!(
-            "second writers: {second:#?}\nreplayed writes: {replayed:#?}\nnot kept: {dropped}"
-        )))
+        machines::judge(&self.sim)
     }
 
-    /// Waits until a machine has written so often more, to whatever it has.
+    /// As [`machines::writes`] does.
     ///
     /// # Errors
     /// It has not within `limit`.
@@ -287,15 +277,7 @@ impl Bed {
         more: u64,
         limit: Duration,
     ) -> Result<(), Trouble> {
-        let enough = machine.view().done + more;
-        let look = async {
-            let mut ticks = interval(LOOK_EVERY);
-            while machine.view().done < enough {
-                ticks.tick().await;
-            }
-        };
-        let written = timeout(limit, look).await;
-        written.attempt(|| format!("see {more} writes: {:?}", machine.view()))
+        machines::writes(machine, more, limit).await
     }
 
     /// The exits of containers for the table: those that nobody asked for one by one.

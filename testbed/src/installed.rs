@@ -21,7 +21,6 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use rds_csi::sim::handle::{Sim, SimConfig};
-use rds_csi::sim::initiator::{Kernel, MachineConfig};
 use rds_csi::sim::server::Accounts;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
@@ -34,6 +33,7 @@ use crate::bed::install::merge;
 use crate::cluster::{Cluster, Options as ClusterOptions};
 use crate::control_plane::Options as PlaneOptions;
 use crate::helm::Helm;
+use crate::node::boot;
 use crate::tools::Tools;
 use crate::trouble::{Attempt, Trouble};
 use crate::watch::{until, until_all};
@@ -229,8 +229,7 @@ impl Installed {
 
     /// What a node plugin's registration comes to: an entry in the CSINode that the kubelet has made.
     async fn register(&self, node: &str) -> Result<(), Trouble> {
-        self.sim.add_machine(MachineConfig::new(node, Kernel::V6_1));
-        self.sim.run_machine(node);
+        boot(&self.sim, node);
         let nodes: Api<CSINode> = Api::all(self.client.clone());
         until(nodes.clone(), node, "exist (CSINode)", LONG, |one| {
             one.is_some()

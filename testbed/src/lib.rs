@@ -12,6 +12,7 @@ pub mod helm;
 pub mod installed;
 pub mod jaeger;
 pub mod kubeconfig;
+pub mod machines;
 pub mod node;
 pub mod pki;
 pub mod pod;
