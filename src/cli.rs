@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::operator::{DrainArgs, ExplainArgs, LogLevelArgs, PictureArgs, StatusArgs};
+use self::operator::{DrainArgs, ExplainArgs, LogLevelArgs, PictureArgs, StatusArgs, VersionArgs};
 use self::traces::TraceArgs;
 use crate::telemetry::{DEFAULT_FILTER, Format};
 
@@ -55,8 +55,8 @@ pub enum Command {
     Drain(DrainArgs),
     /// Show which log lines a replica writes, or change that until it ends
     LogLevel(LogLevelArgs),
-    /// Print the version
-    Version,
+    /// Print the version, and what this binary was built from
+    Version(VersionArgs),
 }
 
 /// Logging, the same for every role.
@@ -89,7 +89,7 @@ impl Command {
             | Self::Trace(_)
             | Self::Drain(_)
             | Self::LogLevel(_) => "error,kube_client=off",
-            Self::Controller(_) | Self::Version => DEFAULT_FILTER,
+            Self::Controller(_) | Self::Version(_) => DEFAULT_FILTER,
         }
     }
 }

@@ -12,8 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 exec </dev/null
 export CARGO_TERM_COLOR=never
 
-# What testbed/build.sh exits with when this machine cannot build tools at all.
-NO_GO=3
+# What our scripts exit with when this machine cannot do what they are for at all.
+NOT_HERE=3
 
 # The tools of the test bed that tests ask for.
 TOOLS=(csi-sanity etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
@@ -73,10 +73,18 @@ gate 'format' cargo fmt --check
 gate 'clippy' cargo clippy --workspace --all-targets --locked -- -D warnings
 # What a release image is built from: neither simulator nor demo.
 gate 'release features' cargo check --no-default-features --locked
+step 'dependencies' tests/deny.sh
+if ((status == NOT_HERE)) && [[ ${CI:-} != true ]]; then
+    skipped=$((skipped + 1))
+elif ((status == 0)); then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+fi
 gate 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 step 'tools of the test bed' testbed/build.sh "${TOOLS[@]}"
-if ((status == NO_GO)) && [[ ${CI:-} != true ]]; then
+if ((status == NOT_HERE)) && [[ ${CI:-} != true ]]; then
     printf 'The tests that need these tools are skipped.\n'
 elif ((status != 0)); then
     failed=$((failed + 1))

@@ -161,3 +161,11 @@ pub struct LogLevelArgs {
     #[arg(long, env = "RDS_CSI_CONTROL_SOCKET", value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
 }
+
+/// `rds-csi version`.
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
