@@ -62,7 +62,12 @@ gate 'clippy' cargo clippy --workspace --all-targets --locked -- -D warnings
 gate 'release features' cargo check --no-default-features --locked
 gate 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
-step 'tools of the test bed' testbed/build.sh "${TOOLS[@]}"
+# Jaeger has a module of its own.
+build_tools() {
+    testbed/build.sh "${TOOLS[@]}" && testbed/build.sh jaeger
+}
+
+step 'tools of the test bed' build_tools
 if ((status == NO_GO)) && [[ ${CI:-} != true ]]; then
     printf 'The tests that need these tools are skipped.\n'
 elif ((status != 0)); then
