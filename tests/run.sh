@@ -83,7 +83,12 @@ else
 fi
 gate 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
-step 'tools of the test bed' testbed/build.sh "${TOOLS[@]}"
+# Jaeger has a module of its own.
+build_tools() {
+    testbed/build.sh "${TOOLS[@]}" && testbed/build.sh jaeger
+}
+
+step 'tools of the test bed' build_tools
 if ((status == NOT_HERE)) && [[ ${CI:-} != true ]]; then
     printf 'The tests that need these tools are skipped.\n'
 elif ((status != 0)); then
