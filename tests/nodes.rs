@@ -31,6 +31,8 @@ mod leader;
 mod leftovers;
 #[path = "nodes/suite.rs"]
 mod suite;
+#[path = "nodes/upgrade.rs"]
+mod upgrade;
 #[path = "nodes/volume.rs"]
 mod volume;
 
@@ -43,6 +45,7 @@ suite::tests! {
     leader::a_leader_whose_pod_is_deleted_hands_over;
     leader::a_leader_on_a_node_without_a_network_is_replaced;
     leader::a_leader_that_is_frozen_is_replaced_and_does_no_harm_when_it_wakes;
+    upgrade::an_upgrade_and_a_rollback_under_load_fail_no_attach;
     leftovers::a_cluster_whose_owner_is_killed_can_be_removed_without_a_trace;
     install::an_uninstalled_driver_leaves_its_volumes_and_its_lease;
 }

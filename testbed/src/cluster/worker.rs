@@ -132,6 +132,16 @@ impl Worker {
             .map(drop)
     }
 
+    /// Gives an image that it has another name besides.
+    ///
+    /// # Errors
+    ///
+    /// It has no such image.
+    pub async fn tag(&self, image: &str, name: &str) -> Result<(), Error> {
+        let arguments = ["images", "tag", "--force", image, name];
+        self.ctr(CONTAINERD_LIMIT, &arguments).await.map(drop)
+    }
+
     /// Pulls the plug: node and pods run on, and nobody reaches them nor they anybody.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ pub struct Replica {
     /// Its node.
     pub node: String,
     address: Option<IpAddr>,
+    image: Option<String>,
     containers: Vec<ContainerStatus>,
     is_leaving: bool,
 }
@@ -51,12 +52,16 @@ impl Replica {
     fn of(pod: &Pod) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
         let status = pod.status.clone().unwrap_or_default();
+        let made_of = spec.init_containers.into_iter().flatten();
+        let mut made_of = made_of.chain(spec.containers);
+        let driver = made_of.find(|container| container.name == DRIVER);
         let containers = [status.init_container_statuses, status.container_statuses];
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
             node: spec.node_name.unwrap_or_default(),
             address: status.pod_ip.and_then(|address| address.parse().ok()),
+            image: driver.and_then(|driver| driver.image),
             containers: containers.into_iter().flatten().flatten().collect(),
             is_leaving: pod.metadata.deletion_timestamp.is_some(),
         }
@@ -86,6 +91,11 @@ impl Replica {
     /// `leader` or `standby`, if it answers that it is ready.
     pub async fn role(&self) -> Option<String> {
         probe::role(SocketAddr::from((self.address?, ADMIN_PORT))).await
+    }
+
+    /// The image of the driver, as the pod names it.
+    pub fn image(&self) -> Option<&str> {
+        self.image.as_deref()
     }
 
     fn driver(&self) -> Option<&str> {
