@@ -17,7 +17,8 @@ NO_GO=3
 
 # The tools of the test bed that tests ask for.
 TOOLS=(csi-sanity etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
-    csi-attacher csi-provisioner csi-resizer helm)
+    csi-attacher csi-provisioner csi-resizer helm
+    kubelet containerd containerd-shim-runc-v2 ctr)
 
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT

@@ -14,7 +14,7 @@ const FAKE_CARGO: &str = r#"#!/bin/sh
 const NO_GO: &str = "#!/bin/sh\nexit 127\n";
 
 /// What `tests/run.sh` asks `testbed/build.sh` for.
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 14] = [
     "csi-sanity",
     "etcd",
     "kube-apiserver",
@@ -25,6 +25,10 @@ const TOOLS: [&str; 10] = [
     "csi-provisioner",
     "csi-resizer",
     "helm",
+    "kubelet",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
 ];
 
 const TWO_BINARIES: &str = "running 3 tests\\n\
