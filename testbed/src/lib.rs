@@ -10,6 +10,7 @@ pub mod error;
 pub mod folder;
 pub mod helm;
 pub mod installed;
+pub mod jaeger;
 pub mod kubeconfig;
 pub mod machines;
 pub mod node;
