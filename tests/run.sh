@@ -17,7 +17,8 @@ NOT_HERE=3
 
 # The tools of the test bed that tests ask for.
 TOOLS=(csi-sanity etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
-    csi-attacher csi-provisioner csi-resizer helm)
+    csi-attacher csi-provisioner csi-resizer helm
+    kubelet containerd containerd-shim-runc-v2 ctr)
 
 # What nothing here may print: every secret that a test uses has one of these in it.
 MARKS=src/workload/secrets/marks.txt

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
+use kube::runtime::watcher::Config;
 use testbed::installed::RELEASE;
 use testbed::trouble::{Attempt as _, Trouble};
 use testbed::watch::until_all;
@@ -82,7 +83,7 @@ pub(crate) async fn an_uninstalled_driver_leaves_its_volumes_and_its_lease(
     let start = Instant::now();
     installed.helm().run(&["uninstall", RELEASE]).await?;
     let pods = installed.here::<Pod>();
-    until_all(pods, Default::default(), "go", LONG, <[Pod]>::is_empty).await?;
+    until_all(pods, Config::default(), "go", LONG, <[Pod]>::is_empty).await?;
     ground.took("helm uninstall to no pod", start);
     assert_eq!(left().await?, "");
     installed.lease().await?;

@@ -101,7 +101,7 @@ async fn survives(ground: &Ground, fate: Fate) -> Result<(Replica, Replica), Tro
     };
     let (new, ()) = tokio::try_join!(ready, attached)?;
     coming.stage(there).await?;
-    heal(installed, fate, &old).await?;
+    heal(installed, fate, &old)?;
     installed.nodes_are_ready().await?;
     installed.available(LONG).await?;
     ground.took(format!("{fate}: all replicas ready after"), start);
@@ -132,7 +132,7 @@ async fn strike(installed: &Installed, fate: Fate, leader: &Replica) -> Result<(
     }
 }
 
-async fn heal(installed: &Installed, fate: Fate, leader: &Replica) -> Result<(), Trouble> {
+fn heal(installed: &Installed, fate: Fate, leader: &Replica) -> Result<(), Trouble> {
     match fate {
         Fate::Killed | Fate::Deleted => Ok(()),
         Fate::Frozen => installed.signal(leader, Signal::CONT),

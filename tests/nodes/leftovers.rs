@@ -72,7 +72,7 @@ pub(crate) async fn a_cluster_whose_owner_is_killed_can_be_removed_without_a_tra
     owner.ended(END_LIMIT).await?;
     let cleaned = tokio::task::spawn_blocking(clean);
     let cleaned = cleaned.await.attempt(what)??;
-    assert_eq!(cleaned, [id.clone()]);
+    assert_eq!(cleaned, std::slice::from_ref(&id));
     assert_eq!(traces(&id, &folders), Vec::<String>::new());
     Ok(())
 }

@@ -23,7 +23,7 @@ chmod +x "$2/bin/cargo-deny"
 const MISSING: &str = "#!/bin/sh\nexit 127\n";
 
 /// What `tests/run.sh` asks `testbed/build.sh` for.
-const TOOLS: [&str; 11] = [
+const TOOLS: [&str; 15] = [
     "csi-sanity",
     "etcd",
     "kube-apiserver",
@@ -34,6 +34,10 @@ const TOOLS: [&str; 11] = [
     "csi-provisioner",
     "csi-resizer",
     "helm",
+    "kubelet",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
     "jaeger",
 ];
 
