@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod error;
 pub mod folder;
 pub mod kubeconfig;
+pub mod manual;
 pub mod node;
 pub mod pki;
 pub mod pod;
