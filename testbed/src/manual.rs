@@ -10,7 +10,7 @@ pub fn commands(markdown: &str) -> Vec<String> {
     let mut lines = markdown.lines();
     while lines.by_ref().any(|line| line.trim_end() == FENCE) {
         let block = lines.by_ref().take_while(|line| line.trim_end() != END);
-        blocks.push(block.map(|line| format!("{line}\n")).collect());
+        blocks.push(block.flat_map(|line| [line, "\n"]).collect());
     }
     blocks
 }

@@ -166,7 +166,7 @@ fn sources() -> Vec<String> {
             }
             if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".rs") {
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
                 found.push(name);
             }
         }

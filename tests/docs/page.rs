@@ -23,9 +23,10 @@ pub(crate) fn read(inside: &str) -> String {
 /// Every page: those in `docs/`, and those at the top that lead there.
 pub(crate) fn pages() -> Vec<Page> {
     let folder = fs::read_dir(repository("docs")).expect("docs");
-    let names = folder.map(|entry| entry.expect("an entry").file_name());
-    let names = names.map(|name| format!("docs/{}", name.to_string_lossy()));
-    let mut paths: Vec<String> = names.filter(|name| name.ends_with(".md")).collect();
+    let paths = folder.map(|entry| entry.expect("an entry").path());
+    let texts = paths.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
+    let names = texts.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let mut paths: Vec<String> = names.map(|name| format!("docs/{name}")).collect();
     paths.extend(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned));
     paths.sort();
     let pages = paths.into_iter().map(|path| Page {

@@ -46,7 +46,7 @@ fn code(text: &str) -> String {
 fn name(arg: &Arg) -> String {
     let values = arg.get_value_names().unwrap_or_default();
     let takes = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
-    let value = values.first().map(|value| value.as_str());
+    let value = values.first().map(clap::builder::Str::as_str);
     match (arg.get_long(), value.filter(|_| takes)) {
         (Some(long), Some(value)) => format!("--{long} {value}"),
         (Some(long), None) => format!("--{long}"),
