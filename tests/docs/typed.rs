@@ -18,13 +18,17 @@ use super::page::{read, repository, section};
 const STEP: Duration = Duration::from_mins(4);
 
 /// The steps that need no pod to run, and which of their blocks.
-const STEPS: [(&str, usize); 5] = [
+const STEPS: [(&str, usize); 6] = [
     ("## 3. Namespace", 0),
     ("## 4. Secret", 0),
     ("## 5. Driver", 0),
     ("## 7. First volume", 0),
     ("## 8. Take it away again", 1),
+    ("## 8. Take it away again", 2),
 ];
+
+/// Whether a node plugin seems to be on the node.
+const ANNOUNCED: &str = "kubectl get csinode worker-1 -o jsonpath='{.spec.drivers[*].nodeID}'";
 
 /// Who types: settings, tools, and a cluster.
 struct Desk<'a> {
@@ -102,8 +106,7 @@ async fn the_installation_can_be_typed_at_a_real_api_server() {
         let blocks = commands(section(&guide, heading));
         desk.types(blocks.get(which).expect("a block")).await;
         if heading.contains("First volume") {
-            let announced = "kubectl get csinode worker-1 -o jsonpath='{.spec.drivers[0].nodeID}'";
-            assert_eq!(desk.types(announced).await, "worker-1");
+            assert_eq!(desk.types(ANNOUNCED).await, "worker-1");
             let installed = "kubectl -n rds-csi get deployments,services,configmaps -o name";
             let installed = desk.types(installed).await;
             for object in [
@@ -114,6 +117,7 @@ async fn the_installation_can_be_typed_at_a_real_api_server() {
             }
         }
     }
+    assert_eq!(desk.types(ANNOUNCED).await, "");
     let left = desk
         .types("kubectl get namespaces,csidrivers,storageclasses -o name")
         .await;
