@@ -56,6 +56,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         admin,
         control,
     } = config;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        commit = env!("RDS_CSI_COMMIT"),
+        "rds-csi starts"
+    );
     info!(rds = %rds.address, "the RDS");
     let address = rds.address.clone();
     let instance = replica

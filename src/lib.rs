@@ -22,5 +22,6 @@ pub mod service;
 pub mod sim;
 pub mod task;
 pub mod telemetry;
+pub mod version;
 #[cfg(feature = "sim")]
 pub mod workload;

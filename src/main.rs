@@ -8,7 +8,7 @@ use clap::Parser;
 use rds_csi::cli::{Cli, Command};
 use rds_csi::config::{Config, traces};
 use rds_csi::task::signals::Signals;
-use rds_csi::{controller, operator, telemetry};
+use rds_csi::{controller, operator, telemetry, version};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -104,11 +104,9 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
         }
         Command::Status(args) => operator::status::run(*args, stop).await,
         Command::Explain(args) => operator::explain::run(*args, stop).await,
+        Command::Trace(args) => operator::trace::run(args, stop).await,
         Command::Drain(args) => operator::drain(args, stop).await,
         Command::LogLevel(args) => operator::log_level(args, stop).await,
-        Command::Version => {
-            println!("rds-csi {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
+        Command::Version(args) => version::print(args.json),
     }
 }

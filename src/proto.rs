@@ -1,6 +1,9 @@
 //! Code generated from `proto/`: the CSI messages, servers and clients.
 
-/// The Container Storage Interface, v1.12. `Debug` of its messages hides secrets and mount flags.
+/// The version of the CSI specification that `csi.proto` is written after.
+pub const SPECIFICATION: &str = "1.12.0";
+
+/// The Container Storage Interface. `Debug` of its messages hides secrets and mount flags.
 #[allow(
     clippy::all,
     clippy::pedantic,

@@ -15,7 +15,7 @@ use crate::proto::csi::controller_service_capability::{Rpc as OfferedRpc, Type};
 use crate::service::Volumes;
 
 /// What this driver offers beyond the calls that every driver must have.
-const OFFERED: [Offer; 9] = [
+pub(crate) const OFFERED: [Offer; 9] = [
     Offer::CreateDeleteVolume,
     Offer::PublishUnpublishVolume,
     Offer::ListVolumes,

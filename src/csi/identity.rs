@@ -16,6 +16,9 @@ use crate::proto::csi::plugin_capability::service::Type as ServiceType;
 use crate::proto::csi::plugin_capability::volume_expansion::Type as ExpansionType;
 use crate::proto::csi::plugin_capability::{self, Type};
 
+/// The service beside Identity.
+pub(crate) const SERVICE: ServiceType = ServiceType::ControllerService;
+
 /// Who this plugin is, and whether it serves calls at the moment.
 #[derive(Clone)]
 pub struct Identity {
@@ -64,7 +67,7 @@ impl Service for Identity {
         _: Request<csi::GetPluginCapabilitiesRequest>,
     ) -> Result<Response<csi::GetPluginCapabilitiesResponse>, Status> {
         let service = plugin_capability::Service {
-            r#type: ServiceType::ControllerService.into(),
+            r#type: SERVICE.into(),
         };
         let expansion = plugin_capability::VolumeExpansion {
             r#type: ExpansionType::Online.into(),

@@ -44,8 +44,8 @@ macro_rules! catalog {
 }
 
 catalog! {
-    BUILD: Gauge "rds_csi_build_info" ["version"]
-        "Always 1; the version of the driver is in the label";
+    BUILD: Gauge "rds_csi_build_info" ["version", "commit"]
+        "Always 1; what the driver was built from is in the labels";
 
     RPC_DURATION: Histogram "rds_csi_rpc_duration_seconds" ["method", "code"]
         "CSI calls from arrival to answer; CANCELLED if the caller went away";

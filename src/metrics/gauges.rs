@@ -135,7 +135,8 @@ struct Page<'a>(DescriptorEncoder<'a>);
 impl Collector for Pulled {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
-        page.gauge(&BUILD, [([env!("CARGO_PKG_VERSION")], 1.0)])?;
+        let built_from = [env!("CARGO_PKG_VERSION"), env!("RDS_CSI_COMMIT")];
+        page.gauge(&BUILD, [(built_from, 1.0)])?;
         self.leadership(&mut page)?;
         self.queues(&mut page)?;
         self.rds(&mut page)?;

@@ -24,12 +24,12 @@ mod component;
 mod kubectl;
 mod objects;
 mod options;
-mod ports;
+pub(crate) mod ports;
 mod programs;
 mod readiness;
 
 pub use component::Component;
-pub use options::{Options, Scope};
+pub use options::{Options, Reach, Scope};
 
 use programs::Layout;
 
@@ -90,7 +90,7 @@ impl ControlPlane {
     fn prepare(options: Options, tools: Tools) -> Result<Self, Error> {
         let folder = RunFolder::create("control-plane")?;
         let authority = Authority::new()?;
-        let layout = Layout::write(&folder, &authority)?;
+        let layout = Layout::write(&folder, &authority, options.reach)?;
         let programs = programs::all(&options, &tools, &layout, &folder);
         let admin = layout.access(&authority, "admin", "system:masters")?;
         let admin_kubeconfig = folder.write("admin.kubeconfig", &admin.kubeconfig())?;

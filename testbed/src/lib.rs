@@ -2,11 +2,17 @@
 
 pub mod bed;
 pub mod chart;
+pub mod cluster;
 pub mod control_plane;
+pub mod debian;
 pub mod deployment;
 pub mod error;
 pub mod folder;
+pub mod helm;
+pub mod installed;
+pub mod jaeger;
 pub mod kubeconfig;
+pub mod machines;
 pub mod manual;
 pub mod node;
 pub mod pki;

@@ -2,6 +2,7 @@
 //! certificate to serve with, one per user, and the key that signs ServiceAccount tokens.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -10,12 +11,11 @@ use rcgen::{
 
 use crate::error::Error;
 
-/// The names under which the API server is reached: by us on loopback, and the address and names of
-/// the `kubernetes` service, which clients inside pods use.
-const SERVED_NAMES: [&str; 7] = [
+/// The names under which the API server is reached: by us on loopback, and those of the `kubernetes`
+/// service, which clients inside pods use.
+const SERVED_NAMES: [&str; 6] = [
     "localhost",
     "127.0.0.1",
-    "10.0.0.1",
     "kubernetes",
     "kubernetes.default",
     "kubernetes.default.svc",
@@ -65,9 +65,11 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// A certificate to serve the API with, on loopback and under the names of the service.
-    pub fn serving(&self) -> Result<KeyedCertificate, Error> {
-        let mut params = params("kube-apiserver", &SERVED_NAMES)?;
+    /// A certificate to serve the API with, on loopback and as the service at this address.
+    pub fn serving(&self, service: Ipv4Addr) -> Result<KeyedCertificate, Error> {
+        let service = service.to_string();
+        let names: Vec<&str> = SERVED_NAMES.into_iter().chain([&*service]).collect();
+        let mut params = params("kube-apiserver", &names)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue("kube-apiserver", &params)
     }

@@ -9,7 +9,7 @@ use rds_csi::config::Config;
 use serde_json::Value;
 use testbed::tools::Tools;
 
-use super::helm::{Helm, Rendered, cases, strings, text};
+use super::helm::{Helm, Rendered, cases, read, strings, text};
 
 /// What `fieldRef` gives a container, for the arguments that quote it.
 const FIELDS: [(&str, &str); 3] = [
@@ -19,7 +19,8 @@ const FIELDS: [(&str, &str); 3] = [
 ];
 
 /// What a container is told: its arguments as kubelet expands them, and each variable that the
-/// subcommand reads from its environment as the flag it stands for.
+/// subcommand reads from its environment as the flag it stands for. Standard variables of
+/// OpenTelemetry stand for no flag; the manual says which of them are read.
 fn told(driver: &Value, arguments: &[&str]) -> Vec<String> {
     let expanded = arguments.iter().map(|argument| {
         FIELDS
@@ -35,9 +36,15 @@ fn told(driver: &Value, arguments: &[&str]) -> Vec<String> {
     let command = Cli::command();
     let command = command.find_subcommand(subcommand);
     let command = command.unwrap_or_else(|| panic!("{subcommand} is no subcommand"));
+    let manual = read("docs/telemetry.md");
     let environment = driver.get("env").and_then(Value::as_array);
     for variable in environment.into_iter().flatten() {
         let name = text(variable, "/name");
+        if name.starts_with("OTEL_") {
+            let known = manual.contains(&format!("`{name}`"));
+            assert!(known, "docs/telemetry.md does not know {name}");
+            continue;
+        }
         let Some(value) = variable.get("value").and_then(Value::as_str) else {
             let given = FIELDS.iter().any(|(field, _)| *field == name);
             assert!(given, "{name} comes from a field that no argument quotes");

@@ -97,6 +97,30 @@ const WRONG: &[(&str, &str)] = &[
         "serviceAccount.name is required",
     ),
     ("networkPolicy: {apiPorts: []}", "'/networkPolicy/apiPorts'"),
+    // Where traces go.
+    (
+        "telemetry: {otlpEndpoint: 'collector:4317'}",
+        "'/telemetry/otlpEndpoint'",
+    ),
+    (
+        "telemetry: {otlpEndpoint: 'http://collector'}",
+        "'/telemetry/otlpEndpoint'",
+    ),
+    (
+        "telemetry: {otlpEndpoint: 'http://me:secret@collector:4317'}",
+        "'/telemetry/otlpEndpoint'",
+    ),
+    ("telemetry: {traceRatio: 1.5}", "'/telemetry/traceRatio'"),
+    ("telemetry: {traceRatio: '1'}", "'/telemetry/traceRatio'"),
+    ("telemetry: {headers: authorization=secret}", "'headers'"),
+    (
+        "telemetry: {secret: {headers: headers}}",
+        "telemetry.secret.name is required",
+    ),
+    (
+        "controller: {extraEnv: [{name: otel, value: x}]}",
+        "'/controller/extraEnv/0/name'",
+    ),
     // StorageClasses.
     (
         "storageClasses: [{name: Fast_1}]",

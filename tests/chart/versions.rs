@@ -1,6 +1,7 @@
 //! Versions are written down in several places and are the same in all of them.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -104,4 +105,30 @@ fn the_documented_compilers_are_those_that_are_required() {
         page.contains(&compilers),
         "docs/compatibility.md does not say {compilers:?}"
     );
+}
+
+#[test]
+fn the_driver_says_its_versions() {
+    let version = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rds-csi"));
+        let output = command.arg("version").args(arguments).output();
+        String::from_utf8(output.expect("the driver runs").stdout).expect("it prints text")
+    };
+    let (json, table) = (version(&["--json"]), version(&[]));
+    let told: Value = serde_json::from_str(&json).expect("one JSON object");
+    assert_eq!(text(&told, "/name"), "rds-csi");
+    assert_eq!(text(&told, "/version"), env!("CARGO_PKG_VERSION"));
+    let specification = "github.com/container-storage-interface/spec";
+    let csi = format!("v{}", text(&told, "/csi"));
+    assert_eq!(Some(&csi), built().get(specification));
+    let rustc = text(&told, "/rustc");
+    assert!(rustc.starts_with("rustc 1."), "{rustc}");
+    let offered = told["capabilities"].as_array().expect("a list");
+    for capability in ["CONTROLLER_SERVICE", "PUBLISH_UNPUBLISH_VOLUME"] {
+        assert!(offered.contains(&capability.into()), "{json}");
+    }
+    for key in ["/name", "/version", "/commit", "/rustc", "/csi"] {
+        let value = text(&told, key);
+        assert!(table.contains(value), "{value} is not in {table}");
+    }
 }

@@ -121,7 +121,7 @@ fn command_line(page: &mut String) {
         .collect();
     flags(page, &global);
     for one in command.get_subcommands() {
-        if !["help", "version"].contains(&one.get_name()) {
+        if one.get_name() != "help" {
             role(page, one);
         }
     }

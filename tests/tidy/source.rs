@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that hold our sources. `chaos` may be absent.
-const FOLDERS: [&str; 5] = ["src", "tests", "proto", "testbed", "chaos"];
+const FOLDERS: [&str; 5] = ["src", "tests", "build", "testbed", "chaos"];
 
 /// One Rust file.
 pub(crate) struct Source {

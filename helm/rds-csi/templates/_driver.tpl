@@ -28,6 +28,22 @@ the pod is deleted, and that is when it hands over.
     # For the controller, and for `rds-csi status` and `drain` when they are run in this container.
     - name: RDS_CSI_CONTROL_SOCKET
       value: /run/csi/control.sock
+    {{- with .Values.telemetry.secret }}
+    {{- if .headers }}
+    - name: OTEL_EXPORTER_OTLP_HEADERS
+      valueFrom:
+        secretKeyRef:
+          name: {{ .name | quote }}
+          key: {{ .headers }}
+    {{- end }}
+    {{- if .authority }}
+    - name: OTEL_EXPORTER_OTLP_CERTIFICATE
+      value: /etc/rds-csi-telemetry/{{ .authority }}
+    {{- end }}
+    {{- end }}
+    {{- with .Values.controller.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   ports:
     - name: metrics
       containerPort: {{ .Values.metrics.port }}
@@ -72,6 +88,11 @@ the pod is deleted, and that is when it hands over.
     - name: rds
       mountPath: /etc/rds-csi
       readOnly: true
+    {{- if .Values.telemetry.secret.authority }}
+    - name: telemetry
+      mountPath: /etc/rds-csi-telemetry
+      readOnly: true
+    {{- end }}
 {{- end -}}
 
 {{- define "rds-csi.driverArgs" -}}
@@ -116,6 +137,10 @@ the pod is deleted, and that is when it hands over.
 - {{ printf "--metrics-address=%s:%v" .Values.metrics.listenAddress .Values.metrics.port | quote }}
 - --log-format={{ .Values.controller.logFormat }}
 - {{ printf "--log-level=%s" .Values.controller.logLevel | quote }}
+{{- with .Values.telemetry.otlpEndpoint }}
+- --otlp-endpoint={{ . }}
+- --trace-ratio={{ $.Values.telemetry.traceRatio }}
+{{- end }}
 {{- range .Values.controller.extraArgs }}
 - {{ . | quote }}
 {{- end }}

@@ -81,6 +81,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if not (or .Values.rds.hostKey .Values.rds.secret.hostKey) -}}
 {{- fail "rds.hostKey or rds.secret.hostKey is required: without the host key, somebody else could answer at rds.address" -}}
 {{- end -}}
+{{- with .Values.telemetry.secret -}}
+{{- if and (or .headers .authority) (not .name) -}}
+{{- fail "telemetry.secret.name is required when one of its keys is given" -}}
+{{- end -}}
+{{- end -}}
 {{- $default := list -}}
 {{- range .Values.storageClasses -}}
 {{- if .default -}}{{- $default = append $default .name -}}{{- end -}}

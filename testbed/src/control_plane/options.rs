@@ -1,6 +1,7 @@
 //! What can be chosen about a control plane, and how fast its controllers are.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::component::Component;
@@ -14,11 +15,24 @@ pub enum Scope {
     Full,
 }
 
+/// Who reaches the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Processes of this machine: it listens on a free port of the loopback.
+    Loopback,
+    /// Real kubelets and pods: it listens where the `kubernetes` service is, on port 443 of this
+    /// address of this machine, so that nothing has to translate addresses. The other services are
+    /// in the same /24.
+    Service(Ipv4Addr),
+}
+
 /// How to start a control plane.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How much of it.
     pub scope: Scope,
+    /// From where.
+    pub reach: Reach,
     /// How long a node may be silent before it counts as not ready.
     pub node_monitor_grace_period: Duration,
     /// How often the nodes are looked at for that.
@@ -36,6 +50,7 @@ impl Options {
     pub fn quick() -> Self {
         Self {
             scope: Scope::Full,
+            reach: Reach::Loopback,
             node_monitor_grace_period: Duration::from_secs(10),
             node_monitor_period: Duration::from_secs(1),
             attach_detach_sync: Duration::from_secs(5),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::component::Component;
-use super::options::{Options, Scope};
+use super::options::{Options, Reach, Scope};
 use super::ports;
 use crate::error::Error;
 use crate::folder::RunFolder;
@@ -32,9 +33,16 @@ const AUDIT_POLICY: &str = r#"{
 }
 "#;
 
+/// The port of the `kubernetes` service.
+const SERVICE_PORT: u16 = 443;
+
+/// The address of the `kubernetes` service where no pod asks for it.
+const UNUSED_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
 /// Ports and files of one control plane.
 #[derive(Debug)]
 pub(super) struct Layout {
+    reach: Reach,
     server: String,
     authority: String,
     ports: BTreeMap<Component, u16>,
@@ -44,6 +52,8 @@ pub(super) struct Layout {
     serving_key: PathBuf,
     token_public_key: PathBuf,
     token_private_key: PathBuf,
+    kubelet_certificate: PathBuf,
+    kubelet_key: PathBuf,
     audit_policy: PathBuf,
     kubeconfigs: BTreeMap<Component, PathBuf>,
     pub(super) audit_log: PathBuf,
@@ -51,13 +61,23 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Finds ports, and writes everything the programs read.
-    pub(super) fn write(folder: &RunFolder, authority: &Authority) -> Result<Self, Error> {
-        let [scheduler, manager, api, etcd, peer_port] = ports::free()?;
+    pub(super) fn write(
+        folder: &RunFolder,
+        authority: &Authority,
+        reach: Reach,
+    ) -> Result<Self, Error> {
+        let [scheduler, manager, free, etcd, peer_port] = ports::free()?;
+        let (host, api, service) = match reach {
+            Reach::Loopback => (Ipv4Addr::LOCALHOST, free, UNUSED_SERVICE),
+            Reach::Service(address) => (address, SERVICE_PORT, address),
+        };
         let ports = [scheduler, manager, api, etcd];
-        let serving = authority.serving()?;
+        let serving = authority.serving(service)?;
+        let kubelets = authority.client("kube-apiserver", "system:masters")?;
         let tokens = TokenKeys::new()?;
         let mut layout = Self {
-            server: format!("https://127.0.0.1:{api}"),
+            reach,
+            server: format!("https://{host}:{api}"),
             authority: authority.certificate(),
             ports: Component::ALL.into_iter().zip(ports).collect(),
             peer_port,
@@ -66,6 +86,8 @@ impl Layout {
             serving_key: folder.write("serving.key", &serving.key)?,
             token_public_key: folder.write("tokens.pub", &tokens.public)?,
             token_private_key: folder.write("tokens.key", &tokens.private)?,
+            kubelet_certificate: folder.write("kubelets.crt", &kubelets.certificate)?,
+            kubelet_key: folder.write("kubelets.key", &kubelets.key)?,
             audit_policy: folder.write("audit-policy.json", AUDIT_POLICY)?,
             kubeconfigs: BTreeMap::new(),
             audit_log: folder.path().join("audit.log"),
@@ -94,7 +116,15 @@ impl Layout {
         })
     }
 
-    /// Where a component listens on 127.0.0.1.
+    /// The address where a component listens.
+    pub(super) fn host(&self, component: Component) -> Ipv4Addr {
+        match (component, self.reach) {
+            (Component::ApiServer, Reach::Service(address)) => address,
+            _ => Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    /// The port where a component listens.
     pub(super) fn port(&self, component: Component) -> u16 {
         let port = self.ports.get(&component);
         *port.expect("each has one")
@@ -108,7 +138,7 @@ impl Layout {
     /// The flags of what serves https: where, and with which certificate.
     fn secure(&self, component: Component) -> Vec<OsString> {
         vec![
-            "--bind-address=127.0.0.1".into(),
+            format!("--bind-address={}", self.host(component)).into(),
             format!("--secure-port={}", self.port(component)).into(),
             flag("tls-cert-file", &self.serving_certificate),
             flag("tls-private-key-file", &self.serving_key),
@@ -167,12 +197,10 @@ fn api_server(layout: &Layout, scope: Scope) -> Vec<OsString> {
         )
         .into(),
         flag("client-ca-file", &layout.authority_file),
-        "--authorization-mode=RBAC".into(),
         "--allow-privileged=true".into(),
-        "--service-cluster-ip-range=10.0.0.0/24".into(),
         // Otherwise it looks for an address of this machine that others reach, and needs to find
         // one. Loopback is no address for Endpoints either: it would complain every ten seconds.
-        "--advertise-address=127.0.0.1".into(),
+        format!("--advertise-address={}", layout.host(Component::ApiServer)).into(),
         "--endpoint-reconciler-type=none".into(),
         format!("--service-account-issuer={}/", layout.server).into(),
         flag("service-account-key-file", &layout.token_public_key),
@@ -183,6 +211,20 @@ fn api_server(layout: &Layout, scope: Scope) -> Vec<OsString> {
         flag("audit-policy-file", &layout.audit_policy),
         flag("audit-log-path", &layout.audit_log),
     ]);
+    match layout.reach {
+        Reach::Loopback => {
+            flags.extend(["--authorization-mode=RBAC".into(), services(UNUSED_SERVICE)])
+        }
+        Reach::Service(address) => flags.extend([
+            // A kubelet may read what its own pods need, and no more.
+            "--authorization-mode=Node,RBAC".into(),
+            services(address),
+            // For logs and exec; by default it looks for the node's name in the DNS.
+            "--kubelet-preferred-address-types=InternalIP".into(),
+            flag("kubelet-client-certificate", &layout.kubelet_certificate),
+            flag("kubelet-client-key", &layout.kubelet_key),
+        ]),
+    }
     if scope == Scope::ApiOnly {
         // Without the controller-manager no namespace has a default ServiceAccount, which this
         // plugin wants pods to have.
@@ -232,6 +274,12 @@ fn scheduler(layout: &Layout) -> Vec<OsString> {
         "--leader-elect=false".into(),
     ]);
     flags
+}
+
+/// The range of services, of which the first is `kubernetes`.
+fn services(first: Ipv4Addr) -> OsString {
+    let [a, b, c, _] = first.octets();
+    format!("--service-cluster-ip-range={a}.{b}.{c}.0/24").into()
 }
 
 /// `--NAME=PATH`.

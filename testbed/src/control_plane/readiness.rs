@@ -65,7 +65,8 @@ impl ControlPlane {
             Component::Etcd => "http",
             Component::ApiServer | Component::ControllerManager | Component::Scheduler => "https",
         };
-        access.server = format!("{scheme}://127.0.0.1:{}", self.layout.port(component));
+        let (host, port) = (self.layout.host(component), self.layout.port(component));
+        access.server = format!("{scheme}://{host}:{port}");
         access.client().await
     }
 }

@@ -19,9 +19,9 @@ const STRIPPED: &str = "***stripped***";
 /// Sensitive by the text of the specification (`VolumeCapability`), but marked by no option.
 const SENSITIVE: [&str; 1] = ["csi.v1.VolumeCapability.MountVolume.mount_flags"];
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// Writes the code into cargo's output folder, where `src/proto.rs` includes it.
+pub(crate) fn compile() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto/csi.proto");
-    println!("cargo::rerun-if-changed=proto/build.rs");
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_source_info(true).include_imports(true);
