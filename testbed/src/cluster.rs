@@ -8,6 +8,7 @@
 
 mod cgroups;
 mod command;
+mod dns;
 pub mod image;
 mod machine;
 mod network;
@@ -24,6 +25,7 @@ use futures::future::try_join_all;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use self::dns::Dns;
 use self::image::Image;
 use self::machine::Machine;
 use self::network::Network;
@@ -70,6 +72,7 @@ impl Default for Options {
 pub struct Cluster {
     // In the order in which they have to go.
     workers: Vec<Worker>,
+    _dns: Dns,
     plane: Arc<ControlPlane>,
     remains: Remains,
     host: Ipv4Addr,
@@ -144,8 +147,10 @@ impl Cluster {
         )?;
         remains.record.own(plane.folder().path())?;
         timings.push(("control plane and images", start.elapsed()));
+        let client = plane.admin().await?;
         let mut cluster = Self {
             workers: Vec::new(),
+            _dns: Dns::start(ground.network.host(), client).await?,
             plane: Arc::new(plane),
             remains,
             host: ground.network.host(),

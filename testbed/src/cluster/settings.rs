@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
+use super::dns::DOMAIN;
+
 /// The image of the container that holds a pod's namespaces; any pod may use it to do nothing.
 pub const PAUSE: &str = "localhost/pause:1";
 
@@ -83,7 +85,7 @@ pub(super) fn cni(pods: &str) -> Value {
 }
 
 /// The kubelet's.
-pub(super) fn kubelet(address: Ipv4Addr, control_group: &str) -> Value {
+pub(super) fn kubelet(address: Ipv4Addr, dns: Ipv4Addr, control_group: &str) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "address": address,
@@ -99,7 +101,8 @@ pub(super) fn kubelet(address: Ipv4Addr, control_group: &str) -> Value {
         "cgroupsPerQOS": true, "enforceNodeAllocatable": ["pods"],
         "failCgroupV1": false, "failSwapOn": false,
         "makeIPTablesUtilChains": false,
-        // There is no DNS, and that of this machine is none of the pods' business.
+        "clusterDNS": [dns], "clusterDomain": DOMAIN,
+        // That of this machine is none of the pods' business.
         "resolvConf": "",
         // A disk that is nearly full must not cost a pod its life.
         "localStorageCapacityIsolation": false,

@@ -245,7 +245,7 @@ impl Kubelet<'_> {
     fn write(&self, ground: &Ground, number: u8, name: &str) -> Result<(), Error> {
         let address = ground.network.node(number);
         let group = format!("/{}/{name}", ground.id.group());
-        let kubelet = settings::kubelet(address, &group).to_string();
+        let kubelet = settings::kubelet(address, ground.network.host(), &group).to_string();
         let pods = settings::cni(&ground.network.pods(number)).to_string();
         let kubeconfig = self.kubeconfigs.get(usize::from(number) - 1);
         self.folder.subfolder(&format!("{name}/cni"))?;
