@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kube::runtime::watcher::Config;
+use rds_csi::workload::secrets::leaks_below;
 use testbed::installed::RELEASE;
 use testbed::trouble::{Attempt as _, Trouble};
 use testbed::watch::until_all;
@@ -30,6 +31,12 @@ pub(crate) async fn three_replicas_run_on_three_nodes_and_one_leads(
     assert_eq!(roles, ["leader", "standby", "standby"]);
     let (leader, lease) = (installed.leader(LONG).await?, installed.lease().await?);
     assert_eq!(lease.pod, Some(leader.name));
+    for worker in installed.cluster().workers() {
+        let logs = installed.cluster().folder().path().join(worker.name());
+        let leaks = leaks_below(&logs.join("pods"));
+        let leaks = leaks.attempt(|| format!("search the logs in {}", logs.display()))?;
+        assert_eq!(leaks, []);
+    }
     Ok(())
 }
 
