@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::operator::{DrainArgs, ExplainArgs, LogLevelArgs, StatusArgs, VersionArgs};
+use self::operator::{DrainArgs, ExplainArgs, LogLevelArgs, PictureArgs, StatusArgs, VersionArgs};
 use self::traces::TraceArgs;
 use crate::telemetry::{DEFAULT_FILTER, Format};
 
@@ -49,6 +49,8 @@ pub enum Command {
     /// Show who holds a volume, since when, and why another node does not get it
     #[command(mut_arg("rds_address", |flag| flag.required(false)))]
     Explain(Box<ExplainArgs>),
+    /// Show the trace of a call that Jaeger has: each step, how long it took, what came of it
+    Trace(PictureArgs),
     /// Let a replica finish its calls and hand over; for a preStop hook
     Drain(DrainArgs),
     /// Show which log lines a replica writes, or change that until it ends
@@ -65,7 +67,7 @@ pub struct LogArgs {
     #[arg(long, env = "RDS_CSI_LOG_FORMAT", global = true, value_name = "FORMAT", default_value_t = Format::Text)]
     pub log_format: Format,
 
-    /// A level (error, warn, info, debug, trace) or a list of target=level [default: info,russh=warn; for demo, status, explain and drain: error]
+    /// A level (error, warn, info, debug, trace) or a list of target=level [default: info,russh=warn; for demo, status, explain, trace and drain: error]
     #[arg(long, env = "RDS_CSI_LOG_LEVEL", global = true, value_name = "FILTER")]
     pub log_level: Option<String>,
 }
@@ -82,9 +84,11 @@ impl Command {
             #[cfg(feature = "sim")]
             Self::Sim(_) => DEFAULT_FILTER,
             // kube logs every connection that fails; what came of it is in our own error.
-            Self::Status(_) | Self::Explain(_) | Self::Drain(_) | Self::LogLevel(_) => {
-                "error,kube_client=off"
-            }
+            Self::Status(_)
+            | Self::Explain(_)
+            | Self::Trace(_)
+            | Self::Drain(_)
+            | Self::LogLevel(_) => "error,kube_client=off",
             Self::Controller(_) | Self::Version(_) => DEFAULT_FILTER,
         }
     }

@@ -104,6 +104,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
         }
         Command::Status(args) => operator::status::run(*args, stop).await,
         Command::Explain(args) => operator::explain::run(*args, stop).await,
+        Command::Trace(args) => operator::trace::run(args, stop).await,
         Command::Drain(args) => operator::drain(args, stop).await,
         Command::LogLevel(args) => operator::log_level(args, stop).await,
         Command::Version(args) => version::print(args.json),

@@ -1,8 +1,10 @@
-//! `rds-csi status`, `explain` and `drain`: what an operator asks, and how the answer is shown.
+//! `rds-csi status`, `explain`, `trace` and `drain`: what an operator asks, and how the answer is shown.
 
 pub mod explain;
+pub mod jaeger;
 pub mod status;
 mod table;
+pub mod trace;
 mod words;
 
 use std::io::{self, Write};

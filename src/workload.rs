@@ -11,6 +11,7 @@ pub mod folder;
 mod objects;
 pub mod placement;
 pub mod provisioner;
+pub mod secrets;
 pub mod way;
 
 pub use self::objects::{attachment_name, finalizer_name};

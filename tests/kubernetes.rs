@@ -57,6 +57,8 @@ mod sidecar;
 mod stale;
 #[path = "kubernetes/suite.rs"]
 mod suite;
+#[path = "kubernetes/trace.rs"]
+mod trace;
 
 use std::process::ExitCode;
 
@@ -83,6 +85,7 @@ suite::tests! {
     stale::a_deleted_node_is_cut_off_after_the_grace_period => stale::hasty();
     stale::writes_held_by_a_node_out_of_service_never_land => app::three();
     moved::a_stateful_set_leaves_a_dead_node_that_may_come_back => app::three();
+    trace::jaeger_shows_an_attach_from_its_call_to_its_routeros_command => trace::traced();
     rights::no_request_is_forbidden_and_no_right_is_unused => rights::options();
 }
 

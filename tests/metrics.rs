@@ -27,5 +27,7 @@ mod rig;
 mod scrape;
 #[path = "metrics/server.rs"]
 mod server;
+#[path = "metrics/standalone.rs"]
+mod standalone;
 #[path = "metrics/tools.rs"]
 mod tools;

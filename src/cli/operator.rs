@@ -89,6 +89,47 @@ pub struct OutsideArgs {
     pub rds: Option<RdsArgs>,
 }
 
+/// `rds-csi trace`.
+#[derive(Debug, Args)]
+pub struct PictureArgs {
+    /// The id of a volume, whose newest call is shown, or of a trace: 32 hex digits
+    #[arg(value_name = "VOLUME|TRACE", required_unless_present = "from")]
+    pub query: Option<String>,
+
+    /// Where Jaeger answers queries: http://host:16686, with its base path if it has one
+    #[arg(
+        long,
+        env = "RDS_CSI_JAEGER",
+        value_name = "URL",
+        required_unless_present = "from"
+    )]
+    pub jaeger: Option<http::Uri>,
+
+    /// Read a trace that was saved (--json, or "Trace JSON" in Jaeger) instead of asking for one
+    #[arg(long, value_name = "FILE", conflicts_with = "query")]
+    pub from: Option<PathBuf>,
+
+    /// Which call on the volume
+    #[arg(long, value_name = "CALL", default_value = "ControllerPublishVolume")]
+    pub call: String,
+
+    /// The service.name that the controllers report
+    #[arg(long, value_name = "NAME", default_value = "rds-csi")]
+    pub service: String,
+
+    /// How far back to look for calls on the volume
+    #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration::parse)]
+    pub since: Duration,
+
+    /// Also draw it into this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+
+    /// Print the trace in Jaeger's JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `rds-csi drain`.
 #[derive(Debug, Args)]
 pub struct DrainArgs {

@@ -20,6 +20,7 @@ use crate::sim::handle::{Sim, SimConfig};
 use crate::sim::initiator::{Kernel, MachineConfig};
 use crate::sim::server::Accounts;
 use crate::workload::folder::Folder;
+use crate::workload::secrets;
 
 /// The controller's default, and what an operator would have: long enough that a kernel target has
 /// ended every session of the node before.
@@ -63,7 +64,7 @@ pub(super) struct Running {
 /// Starts everybody. The controller is not ready yet: that is for Probe to say.
 pub(super) fn start() -> anyhow::Result<(Cast, Running)> {
     let folder = Folder::create().context("make a folder")?;
-    let password = format!("{:032x}", rand::random::<u128>());
+    let password = secrets::password();
     let password_file = folder.write("password", &password);
     let password_file = password_file.context("write the password file")?;
 

@@ -279,7 +279,13 @@ impl Publishing {
         Ok(context)
     }
 
+    /// The refusal of a volume that another node holds, told and counted.
     fn held_by(&self, pair: &Pair) -> Error {
+        self.work.happened(What::AttachmentConflict {
+            volume: self.work.id.clone(),
+            holder: pair.node.to_string(),
+            asking: self.request.node.clone(),
+        });
         Error::new(
             Kind::AttachedElsewhere,
             format!(

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::events::v1::Event;
 use kube::{Client, ResourceExt as _};
 use tokio::time::{sleep, timeout};
 
@@ -18,6 +19,7 @@ use super::attacher::{Journal, Pace};
 use super::folder::Folder;
 use super::placement::{Placement, PlacementError};
 use super::provisioner::Provisioner;
+use super::secrets::{self, Leak};
 use crate::sim::handle::{Sim, SimConfig, StartError};
 use crate::sim::kubernetes::{KubeApi, Options as ApiOptions};
 use crate::sim::server::Accounts;
@@ -195,6 +197,40 @@ impl Options {
     }
 }
 
+// === impl Plan ===
+
+impl Plan {
+    /// Secrets in what the processes have logged, and in the events that they have posted.
+    fn leaks(&self) -> Vec<Leak> {
+        let mut leaks = match secrets::leaks_below(&self.folder.path("")) {
+            Ok(leaks) => leaks,
+            Err(error) => {
+                tracing::warn!(%error, "the logs cannot be searched for secrets");
+                Vec::new()
+            }
+        };
+        let events: Vec<Event> = self.api.objects();
+        for event in events {
+            let text = format!("{event:?}");
+            leaks.extend(secrets::leaks_in(Path::new("an event"), &text));
+        }
+        leaks
+    }
+}
+
+impl Drop for Plan {
+    /// Every run of a cluster is a test of this, whatever else it is for.
+    fn drop(&mut self) {
+        let leaks = self.leaks();
+        let told: Vec<_> = leaks.iter().map(Leak::to_string).collect();
+        assert!(
+            leaks.is_empty() || std::thread::panicking(),
+            "secrets were told:\n{}",
+            told.join("\n")
+        );
+    }
+}
+
 // === impl Cluster ===
 
 impl Cluster {
@@ -204,7 +240,7 @@ impl Cluster {
     /// [`ClusterError`]; nothing runs then.
     pub async fn start(mut options: Options) -> Result<Self, ClusterError> {
         let folder = Folder::create().map_err(io_error("make a folder"))?;
-        let password = format!("{:032x}", rand::random::<u128>());
+        let password = secrets::password();
         let password_file = folder
             .write("password", &password)
             .map_err(io_error("write the password file"))?;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 
 use super::placement::Volume;
+use super::secrets;
 use crate::proto::csi;
 use crate::proto::csi::controller_client::ControllerClient;
 use crate::proto::csi::identity_client::IdentityClient;
@@ -69,6 +70,7 @@ impl Provisioner {
                 limit_bytes: 0,
             }),
             volume_capabilities: vec![capability(shared_block)],
+            secrets: secrets::of_a_call(),
             ..Default::default()
         };
         let create = |mut driver: ControllerClient<Channel>| {
@@ -94,7 +96,7 @@ impl Provisioner {
     pub async fn delete(&self, volume: &Volume, limit: Duration) -> Result<(), ProvisionError> {
         let request = csi::DeleteVolumeRequest {
             volume_id: volume.handle.clone(),
-            ..Default::default()
+            secrets: secrets::of_a_call(),
         };
         let delete = |mut driver: ControllerClient<Channel>| {
             let request = request.clone();

@@ -1,7 +1,9 @@
 //! The bed of one test: an RDS, the chart's controller, nodes and a user, under names of their own on
 //! a control plane that all tests of a binary share.
 
-mod install;
+pub(crate) mod install;
+mod options;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,18 +15,21 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod as PodObject;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
-use rds_csi::sim::handle::{Sim, SimConfig};
+use rds_csi::sim::handle::Sim;
 use rds_csi::sim::initiator::Machine;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, timeout};
+
+pub use self::options::Options;
 
 use crate::chart::Chart;
 use crate::control_plane::ControlPlane;
 use crate::deployment::{Deployment, Plan};
 use crate::folder::RunFolder;
+use crate::jaeger::Jaeger;
+use crate::machines;
 use crate::node::{Cluster, Node};
-use crate::pod::container::BackOff;
 use crate::pod::exits::{Cause, Exits};
 use crate::pod::launch::Programs;
 use crate::summary::Summary;
@@ -36,8 +41,6 @@ use crate::workload::{LONG, Workload};
 pub const TOOLS: [&str; 4] = ["csi-attacher", "csi-provisioner", "csi-resizer", "helm"];
 /// An API server answers in milliseconds.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// Between two looks at a machine, which cost nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Connections are cut, and there is no state file: the simulator has nothing to wait for.
 const SIM_LIMIT: Duration = Duration::from_secs(5);
 
@@ -54,27 +57,6 @@ pub struct Ground {
     pub summary: Summary,
 }
 
-/// The bed of one test.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Replicas of the controller, instead of the chart's own number.
-    pub replicas: Option<usize>,
-    /// The nodes; the test's name is put in front of each.
-    pub nodes: Vec<String>,
-    /// Values for the chart, over those that the bed gives.
-    pub values: Value,
-    /// Variables for the driver's environment that no chart gives: times that only tests may use,
-    /// such as `RDS_CSI_UNSAFE_SHORT_CUT_AFTER`.
-    pub environment: Vec<(String, String)>,
-    /// How soon containers that ended are started again.
-    pub back_off: BackOff,
-    /// The simulated RDS; its accounts are replaced.
-    pub sim: SimConfig,
-    /// Whether the Lease is there already, as released by an earlier leader. Without it the first
-    /// leader waits for one lease.
-    pub released_lease: bool,
-}
-
 /// A running bed. [`Bed::finish`] ends it.
 pub struct Bed {
     name: String,
@@ -85,27 +67,11 @@ pub struct Bed {
     deployment: Deployment,
     nodes: Vec<Node>,
     workload: Workload,
+    jaeger: Option<Jaeger>,
     started: Instant,
     folder: Arc<RunFolder>,
     /// Sockets: their paths must be short, which those of evidence need not be.
     _volumes: TempDir,
-}
-
-// === impl Options ===
-
-impl Default for Options {
-    /// What the chart gives by default, and three nodes.
-    fn default() -> Self {
-        Self {
-            replicas: None,
-            nodes: ["a", "b", "c"].map(ToOwned::to_owned).into(),
-            values: json!({}),
-            environment: Vec::new(),
-            back_off: BackOff::default(),
-            sim: SimConfig::default(),
-            released_lease: true,
-        }
-    }
 }
 
 // === impl Bed ===
@@ -134,10 +100,21 @@ impl Bed {
         ground: &Ground,
         name: &str,
         short: String,
-        options: Options,
+        mut options: Options,
         folder: Arc<RunFolder>,
     ) -> Result<Self, Trouble> {
         let started = Instant::now();
+        let jaeger = match options.traced {
+            true => Some(Jaeger::start(&folder.logs()).await?),
+            false => None,
+        };
+        if let Some(jaeger) = &jaeger {
+            let flag = format!("--otlp-endpoint={}", jaeger.collector());
+            install::merge(
+                &mut options.values,
+                &json!({"controller": {"extraArgs": [flag]}}),
+            );
+        }
         let volumes = tempfile::tempdir().attempt(|| "make a folder for volumes".to_owned())?;
         let client = ground.plane.admin().await?;
         let (sim, chart) = install::install(ground, &client, &short, &options).await?;
@@ -187,6 +164,7 @@ impl Bed {
             deployment,
             nodes,
             workload,
+            jaeger,
             started,
             folder,
             _volumes: volumes,
@@ -231,6 +209,15 @@ impl Bed {
         &self.deployment
     }
 
+    /// The Jaeger that has the controllers' traces.
+    ///
+    /// # Errors
+    /// There is none: the options do not say `traced`.
+    pub fn jaeger(&self) -> Result<&Jaeger, Trouble> {
+        let jaeger = self.jaeger.as_ref();
+        jaeger.ok_or_else(|| Trouble::found("the bed has no Jaeger"))
+    }
+
     /// What users do.
     pub fn workload(&self) -> &Workload {
         &self.workload
@@ -272,24 +259,15 @@ impl Bed {
         self.note(what, format_args!("{:.2?}", since.elapsed()));
     }
 
-    /// Whether the RDS saw what must never be: two machines that write at once, or a write that was
-    /// issued before another machine came.
+    /// As [`machines::judge`] does.
     ///
     /// # Errors
-    /// It did.
+    /// The RDS saw what must never be.
     pub fn judge(&self) -> Result<(), Trouble> {
-        let world = self.sim.world();
-        let (second, replayed) = (world.second_writers(), world.replayed_writes());
-        let dropped = world.findings_dropped();
-        if second.is_empty() && replayed.is_empty() && dropped == 0 {
-            return Ok(());
-        }
-        Err(Trouble::found(format!(
-            "second writers: {second:#?}\nreplayed writes: {replayed:#?}\nnot kept: {dropped}"
-        )))
+        machines::judge(&self.sim)
     }
 
-    /// Waits until a machine has written so often more, to whatever it has.
+    /// As [`machines::writes`] does.
     ///
     /// # Errors
     /// It has not within `limit`.
@@ -299,15 +277,7 @@ impl Bed {
         more: u64,
         limit: Duration,
     ) -> Result<(), Trouble> {
-        let enough = machine.view().done + more;
-        let look = async {
-            let mut ticks = interval(LOOK_EVERY);
-            while machine.view().done < enough {
-                ticks.tick().await;
-            }
-        };
-        let written = timeout(limit, look).await;
-        written.attempt(|| format!("see {more} writes: {:?}", machine.view()))
+        machines::writes(machine, more, limit).await
     }
 
     /// The exits of containers for the table: those that nobody asked for one by one.
@@ -333,16 +303,19 @@ impl Bed {
         }
     }
 
-    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`] and of
-    /// [`Deployment::check_lives`] if it has none of its own to complain about. What the processes
-    /// said is kept if there is one.
+    /// Ends everything, and passes the judgement of the test on: that of [`Bed::judge`], of
+    /// [`Deployment::check_lives`] and of [`Bed::check_secrets`] if it has none of its own to complain
+    /// about. What the processes said is kept if there is one.
     ///
     /// # Errors
     /// The test's own, or one of these.
     pub async fn finish(self, result: Result<(), Trouble>) -> Result<(), Trouble> {
-        let result = result
+        let mut result = result
             .and_then(|()| self.judge())
             .and_then(|()| self.deployment.check_lives());
+        if result.is_ok() {
+            result = self.check_secrets().await;
+        }
         self.note_exits();
         if result.is_err() {
             self.folder.keep();

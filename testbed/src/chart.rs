@@ -1,7 +1,7 @@
 //! The chart as `helm template` renders it: what an installation gets, and nothing else.
 
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,13 +12,11 @@ use kube::discovery::{Scope, pinned_kind};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::helm::Helm;
 use crate::trouble::{Attempt, Trouble};
 
-/// A template takes a tenth of a second; a machine that compiles at the same time, a few.
-const HELM_LIMIT: Duration = Duration::from_mins(1);
 /// An API server that has just started answers within seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Whose fields the applied objects are, as they would be Helm's.
@@ -56,22 +54,17 @@ impl Chart {
         let folder = tempfile::tempdir().attempt(what)?;
         let values = folder.path().join("values.json");
         std::fs::write(&values, release.values.to_string()).attempt(what)?;
-        let mut command = Command::new(helm);
-        command.args(["template", &release.name]).arg(chart);
-        command.args(["--namespace", &release.namespace, "--values"]);
-        command.arg(&values);
-        // Helm keeps caches and looks for repositories below these.
-        for home in ["HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
-            command.env(home, folder.path());
-        }
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        let output = timeout(HELM_LIMIT, command.output()).await.attempt(what)?;
-        let output = output.attempt(what)?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(said).attempt(what);
-        }
-        let text = String::from_utf8(output.stdout).attempt(what)?;
+        let helm = Helm::new(helm, folder.path());
+        let arguments = [
+            OsStr::new("template"),
+            OsStr::new(&release.name),
+            chart.as_os_str(),
+            OsStr::new("--namespace"),
+            OsStr::new(&release.namespace),
+            OsStr::new("--values"),
+            values.as_os_str(),
+        ];
+        let text = helm.run(&arguments).await?;
         Self::parse(&release.namespace, &text)
     }
 

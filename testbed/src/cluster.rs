@@ -37,9 +37,6 @@ use crate::tools::{Tools, say};
 
 /// The tools of the nodes. The control plane has its own.
 pub const TOOLS: [&str; 4] = ["containerd", "containerd-shim-runc-v2", "ctr", "kubelet"];
-/// The value of the label [`crate::node::OWNER`] on all nodes.
-pub const OWNER: &str = "cluster";
-
 /// How to start a cluster.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -47,6 +44,8 @@ pub struct Options {
     pub nodes: u8,
     /// The control plane. Where it listens is chosen here.
     pub plane: PlaneOptions,
+    /// Whose pods the nodes are for, as [`crate::workload::Workload`] selects them: a namespace.
+    pub owner: String,
     /// Images to write and to give to every node, besides [`PAUSE`].
     pub images: Vec<Image>,
     /// Archives of ready-made images to give to every node.
@@ -59,6 +58,7 @@ impl Default for Options {
         Self {
             nodes: 3,
             plane: PlaneOptions::stock(),
+            owner: "default".to_owned(),
             images: Vec::new(),
             archives: Vec::new(),
         }
@@ -155,7 +155,7 @@ impl Cluster {
         let start = Instant::now();
         let archives = [archives, options.archives].concat();
         let started = cluster
-            .start_workers(&ground, options.nodes, &archives)
+            .start_workers(&ground, options.nodes, &options.owner, &archives)
             .await;
         cluster.workers = started.inspect_err(|_| cluster.keep())?;
         cluster
@@ -168,6 +168,7 @@ impl Cluster {
         &self,
         ground: &Ground,
         count: u8,
+        owner: &str,
         archives: &[PathBuf],
     ) -> Result<Vec<Worker>, Error> {
         let kubeconfig = |number| {
@@ -179,7 +180,7 @@ impl Cluster {
             folder: &self.folder,
             authority: self.plane.admin_access().authority.clone(),
             kubeconfigs: (1..=count).map(kubeconfig).collect::<Result<_, Error>>()?,
-            owner: OWNER,
+            owner,
         };
         let start = |number| Worker::start(ground, number, &kubelet, archives);
         try_join_all((1..=count).map(start)).await

@@ -24,7 +24,7 @@ mod component;
 mod kubectl;
 mod objects;
 mod options;
-mod ports;
+pub(crate) mod ports;
 mod programs;
 mod readiness;
 

@@ -4,14 +4,16 @@
 //! everything, and kubectl.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
-use testbed::cluster::{self, Cluster};
-use testbed::control_plane::{ControlPlane, Options};
+use testbed::cluster;
+use testbed::control_plane::{ControlPlane, Options as PlaneOptions};
 use testbed::error::Error;
-use testbed::trouble::Trouble;
+use testbed::installed::{DriverImage, Installed, Options, RELEASE};
+use testbed::trouble::{Attempt as _, Trouble};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Kubernetes on this one machine, to try things on.
@@ -30,6 +32,12 @@ enum What {
         /// How many nodes.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
         nodes: u8,
+        /// The driver's program, instead of the one that was built beside this one.
+        #[arg(long, conflicts_with = "image")]
+        driver: Option<PathBuf>,
+        /// An archive with the driver's image, named as the chart names it.
+        #[arg(long)]
+        image: Option<PathBuf>,
     },
     /// Removes what clusters left that were killed.
     Clean,
@@ -49,7 +57,18 @@ async fn main() -> ExitCode {
 async fn run(what: What) -> Result<(), Trouble> {
     match what {
         What::ControlPlane => until_asked_to_end(control_plane()).await,
-        What::Up { nodes } => until_asked_to_end(up(nodes)).await,
+        What::Up {
+            nodes,
+            driver,
+            image,
+        } => {
+            let image = match (image, driver) {
+                (Some(archive), _) => DriverImage::Archive(archive),
+                (None, Some(program)) => DriverImage::Program(program),
+                (None, None) => DriverImage::Program(built()?),
+            };
+            until_asked_to_end(up(nodes, image)).await
+        }
         What::Clean => {
             println!("{}", json!({"cleaned": cluster::clean()?}));
             Ok(())
@@ -81,7 +100,7 @@ async fn until_asked_to_end<T>(
 }
 
 async fn control_plane() -> Result<(ControlPlane, Value), Trouble> {
-    let plane = ControlPlane::start(Options::stock()).await?;
+    let plane = ControlPlane::start(PlaneOptions::stock()).await?;
     let pids = plane.pids().into_iter();
     let pids: BTreeMap<_, _> = pids.map(|(part, pid)| (part.tool(), pid)).collect();
     let ready = json!({
@@ -92,19 +111,37 @@ async fn control_plane() -> Result<(ControlPlane, Value), Trouble> {
     Ok((plane, ready))
 }
 
-async fn up(nodes: u8) -> Result<(Cluster, Value), Trouble> {
-    let options = cluster::Options {
+async fn up(nodes: u8, driver: DriverImage) -> Result<(Installed, Value), Trouble> {
+    let options = Options {
         nodes,
-        ..cluster::Options::default()
+        ..Options::of(driver)
     };
-    let cluster = Cluster::start(options).await?;
-    for (what, took) in cluster.timings() {
+    let installed = Installed::start(options).await?;
+    for (what, took) in installed.timings() {
         eprintln!("{what}: {took:.1?}");
     }
-    let plane = cluster.plane();
+    let (plane, sim) = (installed.cluster().plane(), installed.sim());
     let ready = json!({
         "kubeconfig": plane.admin_kubeconfig(),
         "kubectl": plane.tools().path("kubectl"),
+        "helm": installed.helm().program(),
+        "namespace": RELEASE,
+        "values": installed.values(),
+        "rds": sim.ssh_addr(),
+        "end": format!("kill {}", std::process::id()),
     });
-    Ok((cluster, ready))
+    Ok((installed, ready))
+}
+
+/// The driver that was built beside this program.
+fn built() -> Result<PathBuf, Trouble> {
+    let own = std::env::current_exe().attempt(|| "find this program".to_owned())?;
+    let driver = own.with_file_name("rds-csi");
+    if driver.is_file() {
+        return Ok(driver);
+    }
+    Err(Trouble::found(format!(
+        "there is no {}: run `cargo build` first, or say --driver or --image",
+        driver.display()
+    )))
 }

@@ -188,12 +188,17 @@ impl Node {
     }
 
     fn boot(&self) {
-        self.cluster.sim.add_machine(MachineConfig {
-            reconnect_delay: RECONNECT,
-            ..MachineConfig::new(&self.name, Kernel::V6_1)
-        });
-        self.cluster.sim.run_machine(&self.name);
+        boot(&self.cluster.sim, &self.name);
     }
+}
+
+/// A machine that knows nothing, in place of any that has this name already.
+pub(crate) fn boot(sim: &Sim, name: &str) {
+    sim.add_machine(MachineConfig {
+        reconnect_delay: RECONNECT,
+        ..MachineConfig::new(name, Kernel::V6_1)
+    });
+    sim.run_machine(name);
 }
 
 /// What is gone already counts as deleted.

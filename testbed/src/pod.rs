@@ -6,7 +6,7 @@ pub mod exits;
 pub mod launch;
 mod life;
 mod ports;
-mod probe;
+pub(crate) mod probe;
 mod volumes;
 
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use rds_csi::workload::way::Way;
 use self::container::Container;
 use self::launch::{Facts, Launch, Surroundings};
 use self::ports::Ports;
+use self::probe::here;
 use self::volumes::Volumes;
 use crate::deployment::Plan;
 use crate::process::Program;
@@ -237,14 +238,12 @@ impl Pod {
 
     /// The first word of `/readyz`, `leader` or `standby`, if the driver answers that it is ready.
     pub async fn role(&self) -> Option<String> {
-        let (status, body) = probe::get(self.admin_port().ok()?, "/readyz").await?;
-        let word = body.split([':', '\n']).next()?;
-        (status == 200).then(|| word.to_owned())
+        probe::role(here(self.admin_port().ok()?)).await
     }
 
     /// What `GET path` on the admin port answers: the status and the body.
     pub async fn admin(&self, path: &str) -> Option<(u16, String)> {
-        probe::get(self.admin_port().ok()?, path).await
+        probe::get(here(self.admin_port().ok()?), path).await
     }
 
     /// Does something to the driver's process alone.

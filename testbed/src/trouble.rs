@@ -27,6 +27,14 @@ impl Trouble {
         let what = what.into();
         Self { what, source: None }
     }
+
+    /// Why this machine cannot do it, if that is what is wrong: a reason to skip a test.
+    pub fn unavailable(&self) -> Option<&str> {
+        match self.source.as_ref()?.downcast_ref()? {
+            crate::error::Error::Unavailable(why) => Some(why),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Trouble {

@@ -13,6 +13,7 @@
 
 mod calls;
 mod client;
+mod collector;
 mod ending;
 mod figures;
 mod fleet;
@@ -25,6 +26,7 @@ mod process;
 mod report;
 mod rig;
 mod samples;
+mod tracing;
 
 use std::time::Duration;
 
@@ -33,18 +35,18 @@ use clap::Parser;
 
 use report::Report;
 
-/// A full run takes about four minutes on two cores; almost four times that is a hang.
+/// A full run takes about six minutes on two cores; two and a half times that is a hang.
 const RUN_DEADLINE: Duration = Duration::from_mins(15);
 
 /// Benchmark of the controller.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Only sections whose name contains this: calls, load-0ms, load-50ms, memory
+    /// Only sections whose name contains this: calls, load-0ms, load-50ms, memory, tracing
     filter: Option<String>,
     /// Print Markdown, as in docs/benchmarks.md
     #[arg(long)]
     markdown: bool,
-    /// Half a minute instead of four, a tenth of the volumes, no verdicts: shows that everything works
+    /// Half a minute instead of six, a tenth of the volumes, no verdicts: shows that everything works
     #[arg(long)]
     quick: bool,
     /// Given by `cargo bench`; without it (`cargo test --benches`) the run is quick
@@ -77,6 +79,9 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     }
     if wanted("memory") {
         memory::run(&mut report, quick).await?;
+    }
+    if wanted("tracing") {
+        tracing::run(&mut report, quick).await?;
     }
     if report.is_empty() {
         bail!("no section is called that; see --help");

@@ -87,7 +87,8 @@ impl Rig {
             fingerprint: field("fingerprint")?.to_owned(),
         };
         let admin = AdminClient::new(field("admin")?.parse()?);
-        let (controller, channel, took) = start_controller(folder.path(), &announced, 0).await?;
+        let (controller, channel, took) =
+            start_controller(folder.path(), &announced, 0, &[]).await?;
         let rig = Self {
             controller,
             sim,
@@ -102,11 +103,16 @@ impl Rig {
 
     /// Kills the controller and starts another one on the same RDS; how long until it was ready.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<Duration> {
+        self.restart_with(&[]).await
+    }
+
+    /// As [`Rig::restart`], with more flags.
+    pub(crate) async fn restart_with(&mut self, flags: &[String]) -> anyhow::Result<Duration> {
         let number = self.starts;
         self.starts += 1;
         self.controller.kill().await;
         let (controller, channel, took) =
-            start_controller(self.folder.path(), &self.announced, number).await?;
+            start_controller(self.folder.path(), &self.announced, number, flags).await?;
         self.controller = controller;
         self.channel = channel;
         Ok(took)
@@ -161,6 +167,7 @@ async fn start_controller(
     folder: &Path,
     sim: &Announced,
     number: usize,
+    flags: &[String],
 ) -> anyhow::Result<(Process, Channel, Duration)> {
     let endpoint = format!(
         "unix:{}",
@@ -176,7 +183,8 @@ async fn start_controller(
         "--rds-user=csi".to_owned(),
         format!("--rds-host-key={}", sim.fingerprint),
     ];
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let arguments = arguments.iter().chain(flags);
+    let arguments: Vec<&str> = arguments.map(String::as_str).collect();
     let started = Instant::now();
     let mut controller = Process::start(&format!("controller-{number}"), folder, &arguments);
     let ready = async {

@@ -13,6 +13,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use testbed::bed::{Bed, Ground, Options, TOOLS};
 use testbed::control_plane::{ControlPlane, Options as PlaneOptions};
 use testbed::error::Error;
+use testbed::jaeger;
 use testbed::summary::Summary;
 use testbed::tools::{Tools, skipped};
 use testbed::trouble::Trouble;
@@ -100,7 +101,14 @@ pub(crate) fn run(tests: &'static [Test]) -> ExitCode {
 
 impl Suite {
     fn run(&self, test: &Test) -> Result<(), Failed> {
-        let ground = self.runtime.block_on(self.ground(test.alone));
+        let options = (test.options)();
+        let ground = self.runtime.block_on(async {
+            if options.traced {
+                // Building it takes minutes, too.
+                jaeger::executable().await?;
+            }
+            self.ground(test.alone).await
+        });
         let ground = match ground {
             Ok(ground) => ground,
             Err(Error::Unavailable(why)) => {
@@ -109,7 +117,7 @@ impl Suite {
             }
             Err(error) => return Err(Trouble::from(error).into()),
         };
-        let ran = self.runtime.block_on(on_a_bed(&ground, test));
+        let ran = self.runtime.block_on(on_a_bed(&ground, test, options));
         ran.map_err(Failed::from)
     }
 
@@ -135,8 +143,8 @@ impl Suite {
     }
 }
 
-async fn on_a_bed(ground: &Ground, test: &Test) -> Result<(), Trouble> {
-    let bed = Bed::start(ground, test.name, (test.options)()).await?;
+async fn on_a_bed(ground: &Ground, test: &Test, options: Options) -> Result<(), Trouble> {
+    let bed = Bed::start(ground, test.name, options).await?;
     // A panic must not leave the bed running beside the next test.
     let body = AssertUnwindSafe((test.body)(&bed)).catch_unwind();
     let result = match timeout(TEST_LIMIT, body).await {

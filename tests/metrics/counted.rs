@@ -38,6 +38,7 @@ async fn an_attach_a_conflict_and_a_detach_are_each_counted_once() {
             1.0,
         ),
         ("rds_csi_attachment_detach_total", vec![], 1.0),
+        ("rds_csi_attachment_conflicts_total", vec![], 1.0),
         ("rds_csi_attachment_repairs_total", vec![], 0.0),
         // The first attach knew the volume from its making, and the first detach from the attach.
         ("rds_csi_cache_lookups_total", vec![("result", "hit")], 2.0),

@@ -31,7 +31,7 @@ pub(crate) fn queries() -> Vec<String> {
     let queries = targets.flatten().map(|target| {
         let query = target["expr"].as_str().unwrap();
         query
-            .replace("$__rate_interval", "30s")
+            .replace("$__rate_interval", "5m")
             .replace("$namespace", ".*")
             .replace("$job", ".*")
     });

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rds_csi::workload::cluster::{Cluster, LeaseTimes, Options, Replica};
 use rds_csi::workload::placement::Volume;
+use rds_csi::workload::secrets::leaks_in;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -59,6 +60,16 @@ impl Rig {
 
     /// As [`Rig::start`], with more flags for every controller.
     pub(crate) async fn with(flags: &[&str]) -> Self {
+        Self::of(flags, |options| options).await
+    }
+
+    /// One controller without Kubernetes.
+    #[allow(dead_code, reason = "for the tests of metrics, which share this file")]
+    pub(crate) async fn standalone() -> Self {
+        Self::of(&[], Options::standalone).await
+    }
+
+    async fn of(flags: &[&str], kind: impl FnOnce(Options) -> Options) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_rds-csi"));
         let flags = flags.iter().chain(&["--metrics-address=127.0.0.1:0"]);
         let options = Options {
@@ -66,7 +77,7 @@ impl Rig {
             arguments: flags.map(|flag| (*flag).to_owned()).collect(),
             ..Options::of(program)
         };
-        let cluster = Cluster::start(options).await.unwrap();
+        let cluster = Cluster::start(kind(options)).await.unwrap();
         let kubeconfig = tempfile::NamedTempFile::new().unwrap();
         fs::write(kubeconfig.path(), cluster.api().kubeconfig("operator")).unwrap();
         Self {
@@ -185,6 +196,7 @@ impl Rig {
             answer
         };
         let answer = timeout(HANG, exchange).await.expect("an answer");
+        assert_eq!(leaks_in(path.as_ref(), &answer), []);
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap();
         (status.parse().unwrap(), body.to_owned())
@@ -231,10 +243,14 @@ pub(crate) async fn run(words: &[impl AsRef<OsStr>]) -> Said {
         stdout,
         stderr,
     } = ended.unwrap();
+    let [stdout, stderr] = [stdout, stderr].map(|said| String::from_utf8(said).unwrap());
+    for said in [&stdout, &stderr] {
+        assert_eq!(leaks_in("an answer".as_ref(), said), []);
+    }
     Said {
         code: status.code(),
-        stdout: String::from_utf8(stdout).unwrap(),
-        stderr: String::from_utf8(stderr).unwrap(),
+        stdout,
+        stderr,
     }
 }
 

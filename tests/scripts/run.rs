@@ -93,15 +93,16 @@ fn check(with: &Run<'_>, closing: &str, code: i32) {
 
 #[test]
 fn the_closing_line_adds_up_every_gate() {
-    // Format, clippy, release features, dependencies and documentation count one each.
-    check(&GREEN, "10 passed, 0 failed, 1 skipped", 0);
+    // Format, clippy, release features, dependencies, documentation and the search for secrets
+    // count one each.
+    check(&GREEN, "11 passed, 0 failed, 1 skipped", 0);
     let sanity = format!("{TWO_BINARIES}csi-sanity: 40 passed, 0 failed, 25 skipped\\n");
     check(
         &Run {
             tests: &sanity,
             ..GREEN
         },
-        "50 passed, 0 failed, 26 skipped",
+        "51 passed, 0 failed, 26 skipped",
         0,
     );
     let early = format!("skipped: csi_sanity: no Go here\\n{TWO_BINARIES}");
@@ -110,7 +111,7 @@ fn the_closing_line_adds_up_every_gate() {
             tests: &early,
             ..GREEN
         },
-        "9 passed, 0 failed, 2 skipped",
+        "10 passed, 0 failed, 2 skipped",
         0,
     );
 }
@@ -122,7 +123,7 @@ fn no_failure_is_lost() {
             fails: "fmt",
             ..GREEN
         },
-        "9 passed, 1 failed, 1 skipped",
+        "10 passed, 1 failed, 1 skipped",
         1,
     );
     check(
@@ -130,7 +131,7 @@ fn no_failure_is_lost() {
             fails: "clippy",
             ..GREEN
         },
-        "9 passed, 1 failed, 1 skipped",
+        "10 passed, 1 failed, 1 skipped",
         1,
     );
     check(
@@ -138,7 +139,7 @@ fn no_failure_is_lost() {
             fails: "deny",
             ..GREEN
         },
-        "9 passed, 1 failed, 1 skipped",
+        "10 passed, 1 failed, 1 skipped",
         1,
     );
     // A test process that dies reports nothing about itself.
@@ -147,7 +148,7 @@ fn no_failure_is_lost() {
             fails: "test",
             ..GREEN
         },
-        "10 passed, 1 failed, 1 skipped",
+        "11 passed, 1 failed, 1 skipped",
         1,
     );
     check(
@@ -156,7 +157,7 @@ fn no_failure_is_lost() {
             tests: "",
             ..GREEN
         },
-        "5 passed, 1 failed, 0 skipped",
+        "6 passed, 1 failed, 0 skipped",
         1,
     );
     let red = TWO_BINARIES.replacen("3 passed; 0 failed", "1 passed; 2 failed", 1);
@@ -166,7 +167,7 @@ fn no_failure_is_lost() {
             tests: &red,
             ..GREEN
         },
-        "8 passed, 2 failed, 1 skipped",
+        "9 passed, 2 failed, 1 skipped",
         1,
     );
 }
@@ -177,15 +178,27 @@ fn a_machine_without_python_skips_the_policy_for_dependencies_but_not_in_ci() {
         has_python: false,
         ..GREEN
     };
-    check(&bare, "9 passed, 0 failed, 2 skipped", 0);
+    check(&bare, "10 passed, 0 failed, 2 skipped", 0);
     check(
         &Run {
             script: ".ci/run",
             ..bare
         },
-        "9 passed, 1 failed, 1 skipped",
+        "10 passed, 1 failed, 1 skipped",
         1,
     );
+}
+
+#[test]
+fn a_secret_that_a_test_prints_fails_the_run() {
+    let marks = include_str!("../../src/workload/secrets/marks.txt");
+    let mark = marks.lines().next().expect("a mark");
+    let tells = format!("the device said {mark}\\n{TWO_BINARIES}");
+    let tells = Run {
+        tests: &tells,
+        ..GREEN
+    };
+    check(&tells, "10 passed, 1 failed, 1 skipped", 1);
 }
 
 #[test]
@@ -194,13 +207,13 @@ fn a_machine_without_go_passes_here_and_fails_in_ci() {
         has_tools: false,
         ..GREEN
     };
-    check(&bare, "10 passed, 0 failed, 1 skipped", 0);
+    check(&bare, "11 passed, 0 failed, 1 skipped", 0);
     check(
         &Run {
             script: ".ci/run",
             ..bare
         },
-        "10 passed, 1 failed, 1 skipped",
+        "11 passed, 1 failed, 1 skipped",
         1,
     );
 }

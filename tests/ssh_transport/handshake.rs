@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use rds_csi::rds::transport::{
     Algorithms, ConnectError, Credentials, ExecError, HostKeyPin, NoCheck, NotSent, Pool, Target,
 };
+use rds_csi::workload::secrets::known_password;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{HashAlg, PrivateKey};
 use russh::{Preferred, cipher, mac};
@@ -121,13 +122,13 @@ async fn ed25519_and_rsa_work_as_host_keys_and_as_user_keys() {
 async fn password_is_used_when_the_key_is_refused_and_when_there_is_none() {
     let device = Device::start().await;
     *device.behaviour.access.lock().unwrap() = Access {
-        password: Some("open sesame"),
+        password: Some(known_password()),
         ..Access::default()
     };
     let directory = tempfile::tempdir().unwrap();
     let key = write_key(directory.path(), &ed25519());
     let password = directory.path().join("password");
-    std::fs::write(&password, "open sesame\n").unwrap();
+    std::fs::write(&password, format!("{}\n", known_password())).unwrap();
     for key in [Some(key), None] {
         let credentials = Credentials::new(key, Some(password.clone()));
         let pool = start(Target {

@@ -11,3 +11,5 @@ mod exec;
 mod handshake;
 mod pool;
 mod setup;
+#[path = "../support/bed/witness.rs"]
+mod witness;

@@ -4,6 +4,8 @@
 mod clock;
 #[path = "bed/replica.rs"]
 pub(crate) mod replica;
+#[path = "bed/witness.rs"]
+mod witness;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use rds_csi::sim::world::{Config, World};
 
 pub(crate) use self::clock::TestClock;
 pub(crate) use self::replica::Replica;
+use self::witness::Witness;
 
 /// A test that waits longer than this hangs. Only a failing test waits it out.
 pub(crate) const HANG: Duration = Duration::from_secs(30);
@@ -46,6 +49,7 @@ const RESTART: Duration = Duration::from_mins(2);
 pub(crate) struct Bed {
     pub(crate) sim: Sim,
     pub(crate) clock: Arc<TestClock>,
+    _witness: Witness,
 }
 
 /// What a controller is started with.
@@ -95,6 +99,7 @@ impl Bed {
         Self {
             sim: Sim::start(config).unwrap(),
             clock: Arc::default(),
+            _witness: Witness::to("rds_csi=debug"),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span as WireSpan;
+use rds_csi::workload::secrets::leaks_in;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -75,8 +76,8 @@ struct Got {
     /// Everything as it came, for a search for what must not be in it.
     raw: String,
     headers: Vec<String>,
-    /// Requests that were answered.
-    answered: usize,
+    /// When requests were answered, in nanoseconds since 1970.
+    answered: Vec<u64>,
 }
 
 // === impl Collector ===
@@ -133,8 +134,14 @@ impl Collector {
 
     /// How many requests came, and how many of them were answered.
     pub(crate) fn requests(&self) -> (usize, usize) {
-        let answered = self.state.got().answered;
+        let answered = self.state.got().answered.len();
         (*self.state.arrived.borrow(), answered)
+    }
+
+    /// Whether this had ended when the collector gave its first answer, if it has by now.
+    pub(crate) fn ended_before_any_answer(&self, span: &Span) -> bool {
+        let first = self.state.got().answered.first().copied();
+        first.is_none_or(|first| span.end < first)
     }
 
     /// Waits until what came is as wanted, and tells all of it; `limit` is for a failing test.
@@ -164,8 +171,14 @@ impl Collector {
 }
 
 impl Drop for Collector {
+    /// Whatever a test is about, no span may have told a secret.
     fn drop(&mut self) {
         self.server.abort();
+        let leaks = leaks_in("a span".as_ref(), &self.raw());
+        assert!(
+            leaks.is_empty() || std::thread::panicking(),
+            "secrets were told: {leaks:#?}"
+        );
     }
 }
 
@@ -196,6 +209,14 @@ impl State {
 
 struct Service(Arc<State>);
 
+impl Service {
+    fn answer(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = u64::try_from(now.as_nanos()).unwrap();
+        self.0.got().answered.push(now);
+    }
+}
+
 #[tonic::async_trait]
 impl TraceService for Service {
     async fn export(
@@ -208,13 +229,13 @@ impl TraceService for Service {
         match now {
             Manner::Takes => {}
             Manner::Refuses => {
-                self.0.got().answered += 1;
+                self.answer();
                 return Err(Status::resource_exhausted("go away"));
             }
             Manner::Hangs => manner.changed().await.unwrap(),
             Manner::Late(late) => tokio::time::sleep(late).await,
         }
-        self.0.got().answered += 1;
+        self.answer();
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }

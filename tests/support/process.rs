@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rds_csi::workload::secrets::leaks_in;
 use tokio::process::{Child, Command};
 
 /// A debug build on a busy machine starts in less than a second; this is thirty times that.
@@ -34,7 +35,8 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rds-csi"));
         // Every flag can come from the environment; a developer's own must not reach the test.
         for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("RDS_CSI_") {
+            let name = key.to_string_lossy();
+            if name.starts_with("RDS_CSI_") || name.starts_with("OTEL_") {
                 command.env_remove(key);
             }
         }
@@ -106,5 +108,19 @@ impl Process {
                 .join("\n")
         };
         format!("{}\n{}", tail(&self.stdout), tail(&self.stderr))
+    }
+}
+
+impl Drop for Process {
+    /// Whatever a test is about, no process may have told a secret.
+    fn drop(&mut self) {
+        for path in [&self.stdout, &self.stderr] {
+            let text = fs::read(path).unwrap_or_default();
+            let leaks = leaks_in(path, &String::from_utf8_lossy(&text));
+            assert!(
+                leaks.is_empty() || std::thread::panicking(),
+                "secrets were told: {leaks:#?}"
+            );
+        }
     }
 }

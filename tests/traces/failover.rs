@@ -67,6 +67,18 @@ async fn a_failover_is_one_trace_that_leads_to_what_the_former_leader_did_last()
     assert_eq!(end.root().links, [(root.trace.clone(), root.id.clone())]);
 }
 
+#[tokio::test]
+async fn a_reconcile_pass_is_a_trace_of_its_own() {
+    let often = ("RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", "1s");
+    let rig = Rig::with(1, Manner::Takes, &[often]).await;
+    rig.leader().await;
+    let tree = rig.trace("a pass", |span| span.name == "reconcile").await;
+    assert!(!tree.root().get("shard").is_empty());
+    assert_eq!(tree.root().name, "reconcile");
+    assert!(!tree.commands().is_empty(), "{}", tree.shape());
+    tree.assert_times_add_up();
+}
+
 async fn term(rig: &Rig, what: &str, is_it: impl Fn(u64) -> bool) -> crate::tree::Tree {
     let is_root = |span: &Span| {
         let epoch = span.get("lease.epoch").parse().unwrap_or_default();

@@ -12,9 +12,12 @@ use rds_csi::proto::csi::volume_capability::access_mode::Mode;
 use rds_csi::proto::csi::volume_capability::{AccessMode, AccessType, MountVolume};
 use rds_csi::workload::cluster::{Cluster, LeaseTimes, Options, Replica};
 use rds_csi::workload::placement::Volume;
+use rds_csi::workload::secrets;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::Command;
+use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -31,8 +34,6 @@ const LEASE: LeaseTimes = LeaseTimes {
     deadline: Duration::from_secs(4),
     retry: Duration::from_secs(1),
 };
-/// What only the collector may see.
-pub(crate) const HEADER_SECRET: &str = "Bearer of-a-collectors-secret-3f1c";
 const PUBLISH: &str = "csi.v1.Controller/ControllerPublishVolume";
 
 /// Replicas and the collector of their spans.
@@ -52,7 +53,7 @@ impl Rig {
     pub(crate) async fn with(replicas: usize, manner: Manner, more: &[(&str, &str)]) -> Self {
         let collector = Collector::start(manner).await;
         let endpoint = collector.endpoint();
-        let authorization = format!("authorization={HEADER_SECRET}");
+        let authorization = format!("authorization={}", header_secret());
         let environment = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
             ("OTEL_EXPORTER_OTLP_HEADERS", &authorization),
@@ -126,6 +127,7 @@ impl Rig {
             node_id: node.to_owned(),
             volume_capability: Some(capability()),
             volume_context: volume.context.clone().into_iter().collect(),
+            secrets: secrets::of_a_call(),
             ..Default::default()
         });
         if let Some(place) = traceparent {
@@ -140,7 +142,7 @@ impl Rig {
         let request = csi::ControllerUnpublishVolumeRequest {
             volume_id: volume.handle.clone(),
             node_id: node.to_owned(),
-            ..Default::default()
+            secrets: secrets::of_a_call(),
         };
         let mut client = self.client().await;
         client.controller_unpublish_volume(request).await.unwrap();
@@ -168,8 +170,27 @@ impl Rig {
                 }
             }
         };
-        let seen = tokio::time::timeout(HANG, look).await;
+        let seen = timeout(HANG, look).await;
         seen.unwrap_or_else(|_| panic!("{words:?}\n{}", self.logs()))
+    }
+
+    /// A value that the leader shows to a scraper; that of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let mut socket = UnixStream::connect(self.leader().await.control_socket())
+            .await
+            .unwrap();
+        let exchange = async {
+            let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
+            socket.write_all(request).await.unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let answer = timeout(HANG, exchange).await.expect("an answer");
+        let mut lines = answer.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no {name} in {answer}"));
+        value.parse().unwrap()
     }
 
     /// The trace of the only publish of this volume to this node, once it has arrived whole.
@@ -199,7 +220,7 @@ impl Rig {
                 ticks.tick().await;
             }
         };
-        let seen = tokio::time::timeout(HANG, look).await;
+        let seen = timeout(HANG, look).await;
         seen.unwrap_or_else(|_| panic!("{text:?} is not in\n{}", self.logs()));
     }
 
@@ -216,6 +237,11 @@ impl Rig {
         let logs = logs.filter(|path| path.extension().is_some_and(|kind| kind == "log"));
         logs.map(|path| fs::read_to_string(path).unwrap()).collect()
     }
+}
+
+/// What only the collector may see.
+pub(crate) fn header_secret() -> String {
+    format!("Bearer {}", secrets::known_password())
 }
 
 fn capability() -> csi::VolumeCapability {

@@ -11,44 +11,59 @@ use crate::rig::{HANG, Rig};
 const LOST: &str = "the collector does not take spans";
 const WELL: &str = "the collector takes spans again";
 
-#[tokio::test]
-async fn no_call_waits_for_a_collector_that_says_nothing() {
-    let rig = Rig::with(
-        1,
-        Manner::Hangs,
-        &[("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")],
-    )
-    .await;
+/// What counts spans that did not arrive.
+const DROPPED: &str = "rds_csi_telemetry_dropped_total";
+
+/// So that the exporter waits for an answer as long as the collector pleases.
+const PATIENT: (&str, &str) = ("OTEL_EXPORTER_OTLP_TIMEOUT", "600000");
+
+/// A publish while the exporter waits for its first answer: by its own spans it was over before that
+/// came, and there was no step in it at which it could have waited.
+async fn assert_nobody_waits(rig: &Rig, then: impl FnOnce(&Rig)) {
     let volume = rig.create("pv-1").await;
     rig.collector
         .until("spans", HANG, |spans| !spans.is_empty())
         .await;
-    for node in ["node-a", "node-b"] {
-        drop(rig.publish(&volume, node).await);
-    }
-    // Both calls were answered while the exporter was still waiting for its first answer.
-    assert_eq!(rig.collector.requests(), (1, 0));
-    rig.collector.behave(Manner::Takes);
+    rig.publish(&volume, "node-a").await.unwrap();
+    then(rig);
     let tree = rig.publish_trace(&volume, "node-a").await;
     assert_eq!(tree.shape(), crate::calls::PUBLISH);
     tree.assert_times_add_up();
+    assert!(rig.collector.ended_before_any_answer(tree.root()));
+}
+
+#[tokio::test]
+async fn no_call_waits_for_a_collector_that_says_nothing() {
+    let rig = Rig::with(1, Manner::Hangs, &[PATIENT]).await;
+    assert_nobody_waits(&rig, |rig| {
+        assert_eq!(rig.collector.requests(), (1, 0));
+        rig.collector.behave(Manner::Takes);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn no_call_waits_for_a_collector_that_answers_ten_seconds_late() {
-    let rig = Rig::start(1, Manner::Late(Duration::from_secs(10))).await;
-    let volume = rig.create("pv-1").await;
-    rig.collector
-        .until("spans", HANG, |spans| !spans.is_empty())
-        .await;
-    let (_, before) = rig.collector.requests();
-    rig.publish(&volume, "node-a").await.unwrap();
-    let (_, after) = rig.collector.requests();
-    assert_eq!(before, after, "nothing was answered during the call");
+    let late = Manner::Late(Duration::from_secs(10));
+    let rig = Rig::with(1, late, &[PATIENT]).await;
+    assert_nobody_waits(&rig, |_| {}).await;
+    assert!(rig.collector.requests().1 > 0, "the first answer came");
 }
 
 #[tokio::test]
-async fn a_collector_that_refuses_is_complained_of_once() {
+async fn spans_without_room_to_wait_for_a_silent_collector_are_lost_and_counted() {
+    let few = ("OTEL_BSP_MAX_QUEUE_SIZE", "16");
+    let rig = Rig::with(1, Manner::Hangs, &[PATIENT, few]).await;
+    let volume = rig.create("pv-1").await;
+    // Each has more than a handful of spans.
+    for _ in 0..4 {
+        rig.publish(&volume, "node-a").await.unwrap();
+    }
+    assert!(rig.metric(DROPPED).await > 0.0);
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_is_complained_of_once_and_what_it_refused_is_counted() {
     let rig = Rig::start(1, Manner::Refuses).await;
     let volume = rig.create("pv-1").await;
     for name in ["node-a", "node-b", "node-a"] {
@@ -57,6 +72,14 @@ async fn a_collector_that_refuses_is_complained_of_once() {
         let more = |_: &[_]| rig.collector.requests().0 > came;
         rig.collector.until("another try", HANG, more).await;
     }
+    // It saw them, though it took none: there is no step in which the call waited for it.
+    let other = rig.create("pv-2").await;
+    rig.publish(&other, "node-a").await.unwrap();
+    let tree = rig.publish_trace(&other, "node-a").await;
+    assert_eq!(tree.shape(), crate::calls::PUBLISH);
+    tree.assert_times_add_up();
+    assert!(rig.metric(DROPPED).await > 0.0);
+
     rig.collector.behave(Manner::Takes);
     rig.publish(&volume, "node-a").await.unwrap();
     rig.until_logged(WELL).await;
@@ -70,6 +93,20 @@ async fn a_collector_that_is_not_there_costs_nothing_at_the_end() {
     let volume = rig.create("pv-1").await;
     rig.collector.stop().await;
     rig.publish(&volume, "node-a").await.unwrap();
+    let replica = &mut rig.cluster.replicas_mut()[0];
+    replica.hit(Blow::Terminate).unwrap();
+    let ended = replica.ended(HANG).await.expect("it ends");
+    assert!(ended.success(), "{ended}");
+}
+
+/// The exporter would wait for ten minutes.
+#[tokio::test]
+async fn a_collector_that_says_nothing_does_not_keep_a_process_from_ending() {
+    let mut rig = Rig::with(1, Manner::Hangs, &[PATIENT]).await;
+    rig.leader().await;
+    rig.collector
+        .until("spans", HANG, |spans| !spans.is_empty())
+        .await;
     let replica = &mut rig.cluster.replicas_mut()[0];
     replica.hit(Blow::Terminate).unwrap();
     let ended = replica.ended(HANG).await.expect("it ends");

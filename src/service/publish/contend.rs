@@ -91,14 +91,7 @@ impl Publishing {
             answered: told.as_ref().map(|told| &told.pair),
         };
         match sight.contention(pair, asking, |node| proof.presence(node)) {
-            Contention::Held => {
-                self.work.happened(What::AttachmentConflict {
-                    volume: self.work.id.clone(),
-                    holder: pair.node.to_string(),
-                    asking: asking.clone(),
-                });
-                Err(self.held_by(pair))
-            }
+            Contention::Held => Err(self.held_by(pair)),
             Contention::Revoke(reason) => {
                 self.clear(pair, reason, proof).await?;
                 // The asking node may be using what the one in its way had replaced.

@@ -18,6 +18,7 @@ use super::writes::Writes;
 use crate::proto::csi::ControllerUnpublishVolumeRequest;
 use crate::workload::cache::Cache;
 use crate::workload::objects::{NODE_ID, has_finalizer, is_attached, is_leaving, node_id};
+use crate::workload::secrets;
 
 /// Why an attachment did not get on. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +152,7 @@ impl Handler {
         let request = ControllerUnpublishVolumeRequest {
             volume_id: source.volume_handle.clone(),
             node_id: self.known_node_id(attachment)?,
-            ..Default::default()
+            secrets: secrets::of_a_call(),
         };
         let limit = self.shared.options.pace.call;
         let mut controller = self.link.controller.clone();

@@ -6,6 +6,7 @@ use k8s_openapi::api::storage::v1::VolumeAttachment;
 use crate::proto::csi;
 use crate::proto::csi::volume_capability::access_mode::Mode;
 use crate::proto::csi::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
+use crate::workload::secrets;
 
 /// The part of a PersistentVolume that a driver wrote.
 pub(super) fn source(volume: &PersistentVolume) -> Option<&CSIPersistentVolumeSource> {
@@ -31,6 +32,7 @@ pub(super) fn publish(
         node_id: node_id.to_owned(),
         volume_capability: Some(capability(volume, source, multi_writer)),
         volume_context: attributes.into_iter().collect(),
+        secrets: secrets::of_a_call(),
         ..Default::default()
     }
 }

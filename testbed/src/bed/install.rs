@@ -9,6 +9,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use rds_csi::sim::handle::Sim;
 use rds_csi::sim::server::Accounts;
+use rds_csi::workload::secrets;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -31,7 +32,7 @@ pub(super) async fn install(
     options: &Options,
 ) -> Result<(Sim, Chart), Trouble> {
     ground.plane.create_namespace(client, short).await?;
-    let password = format!("{:032x}", rand::random::<u128>());
+    let password = secrets::password();
     let mut sim = options.sim.clone();
     sim.accounts = Accounts::default().with_password(USER, password.clone().into());
     let sim = Sim::start(sim).attempt(|| "start the simulated RDS".to_owned())?;
@@ -119,7 +120,7 @@ async fn release_lease(client: &Client, namespace: &str) -> Result<(), Trouble> 
 }
 
 /// Puts values over others, as Helm does with its files.
-fn merge(under: &mut Value, over: &Value) {
+pub(crate) fn merge(under: &mut Value, over: &Value) {
     match (under.as_object_mut(), over.as_object()) {
         (Some(under), Some(over)) => {
             for (key, value) in over {

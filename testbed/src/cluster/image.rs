@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use super::command::now;
 use crate::error::Error;
 
 /// What `ldd` says of a program that needs no libraries.
 const STATIC: [&str; 2] = ["not a dynamic executable", "statically linked"];
+
+/// What the layer is called in the archive.
+const LAYER: &str = "layer.tar";
 
 /// An image to write.
 #[derive(Clone, Debug)]
@@ -37,17 +40,38 @@ impl Image {
     /// The program or one of its libraries cannot be read, or the archive cannot be written.
     pub fn write(&self, archive: &Path) -> Result<(), Error> {
         let libraries = libraries(&self.program)?;
-        let layer = self.layer(&libraries);
-        let layer = layer.map_err(Error::file("make a layer of", &self.program))?;
-        let written = self.write_archive(archive, &layer);
+        let folder = tempfile::tempdir_in(archive.parent().unwrap_or(Path::new("/")));
+        let folder = folder.map_err(Error::file("make a folder beside", archive))?;
+        let layer = folder.path().join("layer.tar");
+        let made = self.write_layer(&layer, &libraries);
+        made.map_err(Error::file("make a layer of", &self.program))?;
+        let config = folder.path().join("config.json");
+        let content = self.config(&digest(&layer)?).to_string();
+        fs::write(&config, content).map_err(Error::file("write", &config))?;
+        let config_name = format!("{}.json", digest(&config)?);
+        let manifest = folder.path().join("manifest.json");
+        let content = json!([{
+            "Config": config_name, "RepoTags": [self.name], "Layers": [LAYER],
+        }]);
+        fs::write(&manifest, content.to_string()).map_err(Error::file("write", &manifest))?;
+        let files = [
+            (LAYER, layer),
+            (&config_name, config),
+            ("manifest.json", manifest),
+        ];
+        let written = File::create(archive).and_then(|archive| {
+            let mut archive = Builder::new(archive);
+            for (name, file) in &files {
+                archive.append_path_with_name(file, name)?;
+            }
+            archive.finish()
+        });
         written.map_err(Error::file("write", archive))
     }
 
-    fn layer(&self, libraries: &BTreeSet<PathBuf>) -> io::Result<Vec<u8>> {
-        let mut layer = Builder::new(Vec::new());
-        let same = libraries
-            .iter()
-            .map(|path| (path.as_path(), path.as_path()));
+    fn write_layer(&self, layer: &Path, libraries: &BTreeSet<PathBuf>) -> io::Result<()> {
+        let mut layer = Builder::new(File::create(layer)?);
+        let same = libraries.iter().map(|path| (path.as_path(), path.as_path()));
         let files: Vec<(&Path, &Path)> = same.chain([(&*self.path, &*self.program)]).collect();
         let folders: BTreeSet<&Path> = files
             .iter()
@@ -55,36 +79,14 @@ impl Image {
             .filter(|folder| *folder != Path::new("/"))
             .collect();
         for folder in folders {
-            append(&mut layer, folder, EntryType::Directory, &[])?;
+            append(&mut layer, folder, EntryType::Directory, 0, io::empty())?;
         }
         for (inside, outside) in files {
-            append(&mut layer, inside, EntryType::Regular, &fs::read(outside)?)?;
+            let file = File::open(outside)?;
+            let size = file.metadata()?.len();
+            append(&mut layer, inside, EntryType::Regular, size, file)?;
         }
-        layer.into_inner()
-    }
-
-    fn write_archive(&self, archive: &Path, layer: &[u8]) -> io::Result<()> {
-        let digest = digest(layer);
-        let config = self.config(&digest).to_string();
-        let names = [
-            format!("{}.json", self::digest(config.as_bytes())),
-            format!("{digest}/layer.tar"),
-        ];
-        let [config_name, layer_name] = &names;
-        let manifest = json!([{
-            "Config": config_name, "RepoTags": [self.name], "Layers": [layer_name],
-        }]);
-        let manifest = manifest.to_string();
-        let mut archive = Builder::new(File::create(archive)?);
-        let files = [
-            (&**layer_name, layer),
-            (config_name, config.as_bytes()),
-            ("manifest.json", manifest.as_bytes()),
-        ];
-        for (name, content) in files {
-            append(&mut archive, Path::new(name), EntryType::Regular, content)?;
-        }
-        archive.finish()
+        layer.finish()
     }
 
     fn config(&self, layer: &str) -> Value {
@@ -101,22 +103,26 @@ impl Image {
     }
 }
 
-fn append<W: io::Write>(
-    archive: &mut Builder<W>,
+/// Everybody may read and run it; it is root's.
+fn append(
+    archive: &mut Builder<File>,
     path: &Path,
     kind: EntryType,
-    content: &[u8],
+    size: u64,
+    content: impl io::Read,
 ) -> io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(0o755);
-    header.set_size(content.len().try_into().map_err(io::Error::other)?);
+    header.set_size(size);
     archive.append_data(&mut header, path.strip_prefix("/").unwrap_or(path), content)
 }
 
-fn digest(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The SHA-256 of a file, by a program: our own code is not optimized when tests run, and takes half a
+/// minute for the images of a cluster.
+fn digest(file: &Path) -> Result<String, Error> {
+    let said = now("sha256sum", &[file])?;
+    Ok(said.split(' ').next().unwrap_or_default().to_owned())
 }
 
 /// Go's name for what Rust was built for.
@@ -212,8 +218,10 @@ mod tests {
             config["config"]["Entrypoint"],
             json!(["/bin/program", "now"])
         );
-        let layer = &files[manifest[0]["Layers"][0].as_str().unwrap()];
-        let expected = format!("sha256:{}", digest(layer));
+        let layer = folder.path().join("layer");
+        let name = manifest[0]["Layers"][0].as_str().unwrap();
+        fs::write(&layer, &files[name]).unwrap();
+        let expected = format!("sha256:{}", digest(&layer).unwrap());
         assert_eq!(config["rootfs"]["diff_ids"], json!([expected]));
     }
 }

@@ -34,7 +34,7 @@ impl Machine {
         if !rustix::process::geteuid().is_root() {
             return Err(missing("nodes are made by root"));
         }
-        for program in ["ip", "ldd", "nsenter", "setpriv", "unshare"] {
+        for program in ["ip", "ldd", "nsenter", "setpriv", "sha256sum", "unshare"] {
             if find(program, &[]).is_none() {
                 return Err(missing(format!("there is no {program}")));
             }

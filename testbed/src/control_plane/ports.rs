@@ -18,7 +18,7 @@ const RANGE: Range<u16> = 15_000..32_000;
 const DRAWS: u32 = 100;
 
 /// Different ports that were free a moment ago.
-pub(super) fn free<const N: usize>() -> Result<[u16; N], Error> {
+pub(crate) fn free<const N: usize>() -> Result<[u16; N], Error> {
     // All are held until the last one is found, so that none is found twice.
     let mut listeners = Vec::with_capacity(N);
     let mut ports = [0; N];

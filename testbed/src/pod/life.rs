@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{ExecAction, Probe};
 use tokio::time::{Instant, interval};
 
 use super::container::Container;
-use super::{Member, Pod, probe};
+use super::probe::{self, here};
+use super::{Member, Pod};
 use crate::trouble::{Attempt, Trouble};
 
 /// What a kubelet leaves to a container of which SIGTERM comes at the end of the grace period.
@@ -41,7 +42,7 @@ impl Pod {
     async fn answers(&self, member: &Member, probe: &Probe) -> Result<bool, Trouble> {
         if let Some(http) = &probe.http_get {
             let port = self.port(&member.rendered, &http.port)?;
-            let answer = probe::get(port, http.path.as_deref().unwrap_or("/")).await;
+            let answer = probe::get(here(port), http.path.as_deref().unwrap_or("/")).await;
             return Ok(answer.is_some_and(|(status, _)| (200..400).contains(&status)));
         }
         if let Some(exec) = &probe.exec {

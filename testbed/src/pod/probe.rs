@@ -1,5 +1,6 @@
 //! What a kubelet asks a container over HTTP.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,10 +10,15 @@ use tokio::time::timeout;
 /// A probe's answer is a line; anybody who has no answer after a second is not ready.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// The status and the body of `GET path` on a port of this machine, if there is an answer.
-pub(crate) async fn get(port: u16, path: &str) -> Option<(u16, String)> {
+/// A port of this machine.
+pub(super) fn here(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// The status and the body of `GET path` at an address, if there is an answer.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let exchange = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let mut stream = TcpStream::connect(address).await.ok()?;
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
@@ -23,4 +29,11 @@ pub(crate) async fn get(port: u16, path: &str) -> Option<(u16, String)> {
         Some((status, body.to_owned()))
     };
     timeout(LIMIT, exchange).await.ok()?
+}
+
+/// The first word of the answer of a driver's `/readyz`, `leader` or `standby`, if it is ready.
+pub(crate) async fn role(address: SocketAddr) -> Option<String> {
+    let (status, body) = get(address, "/readyz").await?;
+    let word = body.split([':', '\n']).next()?;
+    (status == 200).then(|| word.to_owned())
 }

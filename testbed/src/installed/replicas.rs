@@ -1,0 +1,224 @@
+//! The replicas of the controller as real pods: which there are, who of them leads, and what can be done
+//! to their processes.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use rds_csi::workload::cluster::LeaseView;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{interval, timeout};
+
+use super::images::DRIVER;
+use super::{CALL_LIMIT, Installed};
+use crate::pod::probe;
+use crate::trouble::{Attempt, Trouble};
+use crate::watch::until;
+
+/// The chart's names.
+const DEPLOYMENT: &str = "rds-csi-controller";
+const LEASE: &str = "rds.csi.srvlab.io-controller";
+const SELECTOR: &str = "app.kubernetes.io/component=controller";
+/// The port of `/readyz`, by default.
+const ADMIN_PORT: u16 = 9809;
+/// Between two looks who leads: one list of pods and one small request to each.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A pod of the controller, as it was when it was looked at.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// The name of the pod.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its node.
+    pub node: String,
+    address: Option<IpAddr>,
+    containers: Vec<ContainerStatus>,
+    is_leaving: bool,
+}
+
+// === impl Replica ===
+
+impl Replica {
+    fn of(pod: &Pod) -> Self {
+        let spec = pod.spec.clone().unwrap_or_default();
+        let status = pod.status.clone().unwrap_or_default();
+        let containers = [status.init_container_statuses, status.container_statuses];
+        Self {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            node: spec.node_name.unwrap_or_default(),
+            address: status.pod_ip.and_then(|address| address.parse().ok()),
+            containers: containers.into_iter().flatten().flatten().collect(),
+            is_leaving: pod.metadata.deletion_timestamp.is_some(),
+        }
+    }
+
+    /// Whether somebody deleted it.
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
+    /// How the holder of a Lease begins that is a process of this pod.
+    pub fn holder_prefix(&self) -> String {
+        format!("{}_{}_", self.name, self.uid)
+    }
+
+    /// How often its sidecars were started again, all together.
+    pub fn sidecar_restarts(&self) -> i32 {
+        let sidecars = self.containers.iter();
+        let sidecars = sidecars.filter(|container| container.name != DRIVER);
+        sidecars.map(|container| container.restart_count).sum()
+    }
+
+    /// `leader` or `standby`, if it answers that it is ready.
+    pub async fn role(&self) -> Option<String> {
+        probe::role(SocketAddr::from((self.address?, ADMIN_PORT))).await
+    }
+
+    fn driver(&self) -> Option<&str> {
+        let mut containers = self.containers.iter();
+        let driver = containers.find(|container| container.name == DRIVER)?;
+        let id = driver.container_id.as_deref()?;
+        id.strip_prefix("containerd://")
+    }
+}
+
+// === The replicas ===
+
+impl Installed {
+    /// Waits until the Deployment has as many ready pods as it wants, all of them of now.
+    ///
+    /// # Errors
+    /// It has not within `limit`.
+    pub async fn available(&self, limit: Duration) -> Result<(), Trouble> {
+        let is_it = |deployment: Option<&Deployment>| {
+            let wanted = deployment.and_then(|one| one.spec.as_ref()?.replicas);
+            let generation = deployment.and_then(|one| one.metadata.generation);
+            let status = deployment.and_then(|one| one.status.as_ref());
+            wanted.is_some()
+                && status.is_some_and(|status| {
+                    status.observed_generation == generation
+                        && status.ready_replicas == wanted
+                        && status.updated_replicas == wanted
+                        && status.replicas == wanted
+                })
+        };
+        let deployments = self.here::<Deployment>();
+        until(deployments, DEPLOYMENT, "become available", limit, is_it)
+            .await
+            .map(drop)
+    }
+
+    /// The pods of the controller.
+    ///
+    /// # Errors
+    /// The API does not answer.
+    pub async fn replicas(&self) -> Result<Vec<Replica>, Trouble> {
+        let what = || "list the replicas".to_owned();
+        let (pods, params) = (self.here::<Pod>(), ListParams::default().labels(SELECTOR));
+        let call = pods.list(&params);
+        let pods = timeout(CALL_LIMIT, call)
+            .await
+            .attempt(what)?
+            .attempt(what)?;
+        Ok(pods.iter().map(Replica::of).collect())
+    }
+
+    /// Waits until a replica says that it leads, and gives it.
+    ///
+    /// # Errors
+    /// None does within `limit`.
+    pub async fn leader(&self, limit: Duration) -> Result<Replica, Trouble> {
+        let look = async {
+            let mut ticks = interval(LOOK_EVERY);
+            loop {
+                ticks.tick().await;
+                // Each is asked for itself: one that does not answer must not delay another one.
+                let replicas = self.replicas().await?.into_iter();
+                let roles = replicas.map(|one| async { (one.role().await, one) });
+                let mut roles: FuturesUnordered<_> = roles.collect();
+                while let Some((role, replica)) = roles.next().await {
+                    if role.as_deref() == Some("leader") {
+                        return Ok(replica);
+                    }
+                }
+            }
+        };
+        let seen = timeout(limit, look).await;
+        seen.attempt(|| format!("see a leader within {limit:?}"))?
+    }
+
+    /// Waits until another process than the holder of before leads.
+    ///
+    /// # Errors
+    /// None does within `limit`.
+    pub async fn taken_over(
+        &self,
+        before: &LeaseView,
+        limit: Duration,
+    ) -> Result<Replica, Trouble> {
+        let look = async {
+            let mut ticks = interval(LOOK_EVERY);
+            loop {
+                ticks.tick().await;
+                let leader = self.leader(limit).await?;
+                let lease = self.lease().await?;
+                if lease.holder != before.holder
+                    && lease.holder.starts_with(&leader.holder_prefix())
+                {
+                    return Ok(leader);
+                }
+            }
+        };
+        let seen = timeout(limit, look).await;
+        seen.attempt(|| format!("see a leader after {before:?} within {limit:?}"))?
+    }
+
+    /// The Lease as it stands in the API.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn lease(&self) -> Result<LeaseView, Trouble> {
+        let what = || format!("read Lease {LEASE}");
+        let leases = self.here::<Lease>();
+        let call = leases.get(LEASE);
+        let lease = timeout(CALL_LIMIT, call)
+            .await
+            .attempt(what)?
+            .attempt(what)?;
+        let replicas = self.replicas().await?;
+        let pods = replicas.iter();
+        let pods = pods.map(|one| (one.name.as_str(), one.holder_prefix()));
+        Ok(LeaseView::of(&lease, &pods.collect::<Vec<_>>()))
+    }
+
+    /// Sends a signal to the driver's process in a pod. In its container it is alone.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn signal(&self, replica: &Replica, signal: Signal) -> Result<(), Trouble> {
+        let what = || format!("signal the driver in {}", replica.name);
+        let workers = self.cluster.workers().iter();
+        let mut workers = workers.filter(|worker| worker.name() == replica.node);
+        let (worker, container) = workers
+            .next()
+            .zip(replica.driver())
+            .ok_or("it has no container")
+            .attempt(what)?;
+        let pids = worker.processes(container).into_iter();
+        let pids = pids.filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let pids: Vec<Pid> = pids.collect();
+        let [pid] = pids[..] else {
+            return Err(format!("its processes are {pids:?}")).attempt(what);
+        };
+        kill_process(pid, signal).attempt(what)
+    }
+}
