@@ -10,6 +10,7 @@ pub mod client;
 pub mod report;
 pub mod routes;
 pub mod server;
+pub mod serving;
 
 use std::fmt;
 

@@ -17,7 +17,8 @@ NOT_HERE=3
 
 # The tools of the test bed that tests ask for.
 TOOLS=(csi-sanity etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
-    csi-attacher csi-provisioner csi-resizer helm)
+    csi-attacher csi-provisioner csi-resizer helm
+    kubelet containerd containerd-shim-runc-v2 ctr)
 
 # What nothing here may print: every secret that a test uses has one of these in it.
 MARKS=src/workload/secrets/marks.txt
@@ -83,7 +84,12 @@ else
 fi
 gate 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
-step 'tools of the test bed' testbed/build.sh "${TOOLS[@]}"
+# Jaeger has a module of its own.
+build_tools() {
+    testbed/build.sh "${TOOLS[@]}" && testbed/build.sh jaeger
+}
+
+step 'tools of the test bed' build_tools
 if ((status == NOT_HERE)) && [[ ${CI:-} != true ]]; then
     printf 'The tests that need these tools are skipped.\n'
 elif ((status != 0)); then

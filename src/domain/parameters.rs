@@ -30,19 +30,19 @@ const DEFAULT_MIGRATION_SECONDS: i64 = 300;
 pub struct Parameters {
     /// `rdsAddress`: informational, as in the Go driver.
     pub rds_address: Option<String>,
-    /// `nvmeAddress`: where nodes connect; the controller's default otherwise.
+    /// `nvmeAddress`: where nodes connect, an IP address.
     pub nvme_address: Option<IpAddr>,
-    /// `nvmePort`.
+    /// `nvmePort`: port of NVMe/TCP on the RDS.
     pub nvme_port: u16,
     /// `volumePath`: directory of the backing file, at or below the configured base.
     pub directory: Option<Directory>,
-    /// `ctrlLossTmo`, seconds; -1 retries for ever.
+    /// `ctrlLossTmo`: for how many seconds a node tries to reconnect; -1 is for ever.
     pub ctrl_loss_tmo: i64,
-    /// `reconnectDelay`, seconds.
+    /// `reconnectDelay`: seconds between two such tries, 1 to 3600.
     pub reconnect_delay: i64,
-    /// `keepAliveTmo`, seconds; 0 is the kernel's default.
+    /// `keepAliveTmo`: keep-alive timeout of a session in seconds, up to 3600; 0 is the default of the kernel.
     pub keep_alive_tmo: i64,
-    /// `migrationTimeoutSeconds`.
+    /// `migrationTimeoutSeconds`: seconds that a live migration may take, 30 to 3600.
     pub migration_timeout: i64,
 }
 

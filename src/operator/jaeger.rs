@@ -49,7 +49,7 @@ pub enum JaegerError {
     #[error("cannot make a client for Jaeger at {address}")]
     Client {
         /// Where.
-        address: Uri,
+        address: String,
         /// What is wrong with it.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -60,7 +60,7 @@ pub enum JaegerError {
     )]
     Unreachable {
         /// Where.
-        address: Uri,
+        address: String,
         /// What was asked.
         path: String,
         /// What happened.
@@ -71,7 +71,7 @@ pub enum JaegerError {
     #[error("Jaeger at {address} has not answered {path} within {PATIENCE:?}")]
     Late {
         /// Where.
-        address: Uri,
+        address: String,
         /// What was asked.
         path: String,
     },
@@ -79,7 +79,7 @@ pub enum JaegerError {
     #[error("Jaeger at {address} answered {path} with {status}: {said}")]
     Refused {
         /// Where.
-        address: Uri,
+        address: String,
         /// What was asked.
         path: String,
         /// The HTTP status.
@@ -91,7 +91,7 @@ pub enum JaegerError {
     #[error("what {address} answered to {path} is no answer of Jaeger's query API")]
     Strange {
         /// Where.
-        address: Uri,
+        address: String,
         /// What was asked.
         path: String,
         /// Why it cannot be read.
@@ -115,7 +115,7 @@ impl Jaeger {
     /// [`JaegerError::Client`]. As everywhere here, it needs a tokio runtime.
     pub fn new(address: Uri) -> Result<Self, JaegerError> {
         let unfit = |source| JaegerError::Client {
-            address: address.clone(),
+            address: address.to_string(),
             source,
         };
         if address.scheme().is_none() || address.authority().is_none() {
@@ -177,7 +177,7 @@ impl Jaeger {
         &self,
         path: String,
     ) -> Result<Option<T>, JaegerError> {
-        let address = || self.address.clone();
+        let address = || self.address.to_string();
         let asked = timeout(PATIENCE, self.get(&path)).await;
         let (status, body) = asked.map_err(|_| JaegerError::Late {
             address: address(),
@@ -206,7 +206,7 @@ impl Jaeger {
 
     async fn get(&self, path: &str) -> Result<(StatusCode, Vec<u8>), JaegerError> {
         let broken = |source| JaegerError::Unreachable {
-            address: self.address.clone(),
+            address: self.address.to_string(),
             path: path.to_owned(),
             source,
         };

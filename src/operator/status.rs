@@ -1,7 +1,5 @@
 //! `rds-csi status`: one replica, and through it the RDS.
 
-mod serving;
-
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -12,6 +10,7 @@ use super::table::table;
 use super::words::{age, decided};
 use super::{INTERRUPTED, Origin, print, print_json};
 use crate::admin::report::{Attachments, Events, Fencing, Rds, Role, Shard, StatusReport};
+use crate::admin::serving;
 use crate::cli::operator::StatusArgs;
 
 /// How often `--watch` looks: fast enough to see a fail-over of seconds, and no load.

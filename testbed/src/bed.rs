@@ -104,16 +104,14 @@ impl Bed {
         folder: Arc<RunFolder>,
     ) -> Result<Self, Trouble> {
         let started = Instant::now();
-        let jaeger = match options.traced {
-            true => Some(Jaeger::start(&folder.logs()).await?),
-            false => None,
+        let jaeger = if options.traced {
+            Some(Jaeger::start(&folder.logs()).await?)
+        } else {
+            None
         };
         if let Some(jaeger) = &jaeger {
-            let flag = format!("--otlp-endpoint={}", jaeger.collector());
-            install::merge(
-                &mut options.values,
-                &json!({"controller": {"extraArgs": [flag]}}),
-            );
+            let telemetry = json!({"telemetry": {"otlpEndpoint": jaeger.collector()}});
+            install::merge(&mut options.values, &telemetry);
         }
         let volumes = tempfile::tempdir().attempt(|| "make a folder for volumes".to_owned())?;
         let client = ground.plane.admin().await?;

@@ -71,7 +71,7 @@ pub struct Cluster {
     // In the order in which they have to go.
     workers: Vec<Worker>,
     plane: Arc<ControlPlane>,
-    _remains: Remains,
+    remains: Remains,
     host: Ipv4Addr,
     folder: RunFolder,
     timings: Vec<(&'static str, Duration)>,
@@ -147,7 +147,7 @@ impl Cluster {
         let mut cluster = Self {
             workers: Vec::new(),
             plane: Arc::new(plane),
-            _remains: remains,
+            remains,
             host: ground.network.host(),
             folder,
             timings,
@@ -184,6 +184,11 @@ impl Cluster {
         };
         let start = |number| Worker::start(ground, number, &kubelet, archives);
         try_join_all((1..=count).map(start)).await
+    }
+
+    /// What all its names on this machine have in them.
+    pub fn id(&self) -> String {
+        self.remains.record.id().to_string()
     }
 
     /// The control plane.

@@ -14,6 +14,7 @@ pub mod installed;
 pub mod jaeger;
 pub mod kubeconfig;
 pub mod machines;
+pub mod manual;
 pub mod node;
 pub mod pki;
 pub mod pod;

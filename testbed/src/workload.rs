@@ -146,6 +146,12 @@ impl Workload {
             .map(|claim| json!({"name": claim, "persistentVolumeClaim": {"claimName": claim}}));
         let mut spec = self.pod_spec();
         spec.insert("volumes".to_owned(), volumes.collect());
+        // A real kubelet waits for a volume only if a container mounts it.
+        let mounts = wanted.claims.iter();
+        let mounts = mounts.map(|claim| json!({"name": claim, "mountPath": format!("/{claim}")}));
+        let mounts: Value = mounts.collect();
+        let container = json!([{"name": "app", "image": "none", "volumeMounts": mounts}]);
+        spec.insert("containers".to_owned(), container);
         if let Some(node) = wanted.node {
             let selector = json!({OWNER: self.namespace, "kubernetes.io/hostname": node});
             spec.insert("nodeSelector".to_owned(), selector);

@@ -1,4 +1,4 @@
-//! What a replica may do with the Kubernetes API: exactly what `docs/operations.md` says.
+//! What a replica may do with the Kubernetes API: exactly what `docs/security.md` says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,16 @@ use super::helm::{Helm, MINIMAL, Rendered, read, strings, text};
 /// Verbs by API group and resource.
 type Rights = BTreeMap<(String, String), BTreeSet<String>>;
 
-/// The rights in the table under "RBAC" of the operator's manual.
-fn documented() -> Rights {
-    let manual = read("docs/operations.md");
-    let lines = manual.lines().skip_while(|line| !line.starts_with("RBAC,"));
+/// The rights in a table of the manual, by the heading above it.
+fn documented(heading: &str) -> Rights {
+    let manual = read("docs/security.md");
+    let lines = manual.lines().skip_while(|line| *line != heading);
     let rows = lines.skip_while(|line| !line.starts_with("|---"));
     let rows = rows.skip(1).take_while(|line| line.starts_with('|'));
     let mut rights = Rights::new();
     for row in rows {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let [group, resources, verbs] = cells.as_slice() else {
+        let [group, resources, verbs, _what_for] = cells.as_slice() else {
             panic!("{row:?} is no row of the table of rights");
         };
         let group = if *group == "(core)" { "" } else { group };
@@ -56,15 +56,20 @@ fn cluster_role<'a>(rendered: &'a Rendered, of: &str) -> &'a Value {
 }
 
 #[test]
-fn the_driver_may_do_exactly_what_the_manual_says() {
-    let Some(helm) = Helm::find("the_driver_may_do_exactly_what_the_manual_says") else {
+fn driver_and_sidecars_may_do_exactly_what_the_manual_says() {
+    let Some(helm) = Helm::find("driver_and_sidecars_may_do_exactly_what_the_manual_says") else {
         return;
     };
     let rendered = helm.render(MINIMAL);
     let driver = [cluster_role(&rendered, "-driver"), rendered.only("Role")];
-    let documented = documented();
-    assert!(documented.len() > 4, "{documented:?}");
-    assert_eq!(granted(&driver), documented);
+    let sidecars = [cluster_role(&rendered, "-sidecars")];
+    let rows: [(&str, &[&Value]); 2] =
+        [("### The driver", &driver), ("### The sidecars", &sidecars)];
+    for (heading, roles) in rows {
+        let documented = documented(heading);
+        assert!(documented.len() > 4, "{heading}: {documented:?}");
+        assert_eq!(granted(roles), documented, "{heading}");
+    }
 }
 
 #[test]

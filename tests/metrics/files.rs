@@ -73,11 +73,9 @@ fn the_dashboard_shows_every_metric_and_no_other() {
 }
 
 #[test]
-fn every_alert_has_a_test_in_which_it_fires_and_a_row_for_operators() {
+fn every_alert_has_a_test_in_which_it_fires() {
     let text = fs::read_to_string(alerts()).unwrap();
     let tests = fs::read_to_string(unit_tests()).unwrap();
-    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
-    let manual = fs::read_to_string(manual).unwrap();
     let names = text
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "));
@@ -85,10 +83,6 @@ fn every_alert_has_a_test_in_which_it_fires_and_a_row_for_operators() {
     assert!(names.len() > 10, "{names:?}");
     for name in names {
         assert!(tests.contains(name), "{name} has no test");
-        assert!(
-            manual.contains(&format!("| `{name}` |")),
-            "{name} is not in docs/operations.md"
-        );
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::admin::report::{Blocked, Decision, Drift, Role};
 
-pub(super) fn leader() -> StatusReport {
+fn leader() -> StatusReport {
     StatusReport {
         driver: "rds.csi.srvlab.io".to_owned(),
         version: "0.1.0".to_owned(),

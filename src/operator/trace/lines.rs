@@ -24,11 +24,11 @@ pub(super) fn lines(waterfall: &Waterfall<'_>) -> String {
     ];
     let rows = rows.iter().map(|row| line(row, *length));
     let rows: Vec<_> = rows.collect();
-    let mut text = [table(&[], &head), table(&[], &rows)].join("\n");
-    if *hidden > 0 {
-        text.push_str(&format!("and {hidden} spans more\n"));
-    }
-    text
+    let more = match hidden {
+        0 => String::new(),
+        _ => format!("and {hidden} spans more\n"),
+    };
+    [table(&[], &head), table(&[], &rows) + &more].join("\n")
 }
 
 fn line(row: &Row<'_>, length: u64) -> Vec<String> {

@@ -98,7 +98,7 @@ fn head(waterfall: &Waterfall<'_>, height: f64) -> String {
     let subject = subject.into_iter();
     let subject = subject.filter_map(|(what, id)| Some(format!("{what} {}", id?)));
     let subject: Vec<_> = subject.collect();
-    let room = (WIDTH - 2.0 * MARGIN) / NAME_CHARACTER;
+    let characters = (WIDTH - 2.0 * MARGIN) / NAME_CHARACTER;
     let mut picture = Picture::default();
     let lines = [
         ("title", 38.0, title.join("  ·  ")),
@@ -106,7 +106,7 @@ fn head(waterfall: &Waterfall<'_>, height: f64) -> String {
         ("dim", 82.0, about.clone()),
     ];
     for (class, y, text) in lines {
-        picture.text(class, MARGIN, y, &cut(&text, room));
+        picture.text(class, MARGIN, y, &cut(&text, characters));
     }
     let described = escaped(&format!("{call}, {about}"));
     format!(

@@ -71,7 +71,9 @@ impl Image {
 
     fn write_layer(&self, layer: &Path, libraries: &BTreeSet<PathBuf>) -> io::Result<()> {
         let mut layer = Builder::new(File::create(layer)?);
-        let same = libraries.iter().map(|path| (path.as_path(), path.as_path()));
+        let same = libraries
+            .iter()
+            .map(|path| (path.as_path(), path.as_path()));
         let files: Vec<(&Path, &Path)> = same.chain([(&*self.path, &*self.program)]).collect();
         let folders: BTreeSet<&Path> = files
             .iter()

@@ -49,27 +49,27 @@ impl Network {
     }
 
     /// The `kubernetes` service: this machine.
-    pub(super) fn service(&self) -> Ipv4Addr {
+    pub(super) fn service(self) -> Ipv4Addr {
         Ipv4Addr::new(10, self.block, 0, 1)
     }
 
     /// This machine, as nodes and pods reach it.
-    pub(super) fn host(&self) -> Ipv4Addr {
+    pub(super) fn host(self) -> Ipv4Addr {
         Ipv4Addr::new(10, self.block, 1, 1)
     }
 
     /// A node; the first is 1.
-    pub(super) fn node(&self, number: u8) -> Ipv4Addr {
+    pub(super) fn node(self, number: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, self.block, 1, FIRST + number)
     }
 
     /// The pods of a node.
-    pub(super) fn pods(&self, number: u8) -> String {
+    pub(super) fn pods(self, number: u8) -> String {
         format!("10.{}.{}.0/24", self.block, FIRST + number)
     }
 
     /// Gives the network namespace of a process its place.
-    pub(super) fn join(&self, number: u8, pid: u32) -> Result<(), Error> {
+    pub(super) fn join(self, number: u8, pid: u32) -> Result<(), Error> {
         let (link, bridge) = (self.link(number), self.bridge());
         let (node, host, pid) = (self.node(number), self.host(), pid.to_string());
         let peer = ["type", "veth", "peer", "name", "eth0", "netns", &pid];
@@ -85,16 +85,16 @@ impl Network {
     }
 
     /// Pulls the plug of a node, or puts it back in.
-    pub(super) fn plug(&self, number: u8, is_in: bool) -> Result<(), Error> {
+    pub(super) fn plug(self, number: u8, is_in: bool) -> Result<(), Error> {
         let state = if is_in { "up" } else { "down" };
         ip(&["link", "set", &self.link(number), state])
     }
 
-    fn bridge(&self) -> String {
+    fn bridge(self) -> String {
         self.id.link()
     }
 
-    fn link(&self, number: u8) -> String {
+    fn link(self, number: u8) -> String {
         format!("{}n{number}", self.bridge())
     }
 }

@@ -1,5 +1,6 @@
 //! A node: a first process whose namespaces it lives in, a real containerd, a real kubelet.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -32,14 +33,14 @@ pub struct Worker {
     ground: Ground,
     /// The process id of the first process, which is 1 inside.
     pid: u32,
-    programs: [Program; 2],
-    running: Mutex<[Option<Child>; 2]>,
+    programs: BTreeMap<Service, Program>,
+    running: Mutex<BTreeMap<Service, Child>>,
     /// Last: the kernel ends all others with it.
     _first: Child,
 }
 
 /// What runs on a node besides containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
     /// Runs the containers, which go on without it.
     Containerd,
@@ -91,13 +92,16 @@ impl Worker {
             format!("--node-ip={address}"),
             format!("--node-labels={OWNER}={}", kubelet.owner),
         ];
-        let programs = [inside("containerd", containerd), inside("kubelet", flags)];
+        let programs = [
+            (Service::Containerd, inside("containerd", containerd)),
+            (Service::Kubelet, inside("kubelet", flags)),
+        ];
         let worker = Self {
             name,
             number,
             ground: ground.clone(),
             pid,
-            programs,
+            programs: programs.into(),
             running: Mutex::default(),
             _first: first,
         };
@@ -132,6 +136,16 @@ impl Worker {
             .map(drop)
     }
 
+    /// Gives an image that it has another name besides.
+    ///
+    /// # Errors
+    ///
+    /// It has no such image.
+    pub async fn tag(&self, image: &str, name: &str) -> Result<(), Error> {
+        let arguments = ["images", "tag", "--force", image, name];
+        self.ctr(CONTAINERD_LIMIT, &arguments).await.map(drop)
+    }
+
     /// Pulls the plug: node and pods run on, and nobody reaches them nor they anybody.
     ///
     /// # Errors
@@ -151,12 +165,8 @@ impl Worker {
     }
 
     /// Kills containerd or the kubelet; containers run on.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be killed.
     pub fn stop(&self, service: Service) {
-        drop(self.running()[service as usize].take());
+        drop(self.running().remove(&service));
     }
 
     /// Starts containerd or the kubelet, unless it runs.
@@ -166,9 +176,11 @@ impl Worker {
     /// It cannot be started.
     pub fn resume(&self, service: Service) -> Result<(), Error> {
         let mut running = self.running();
-        let slot = &mut running[service as usize];
-        if slot.as_ref().is_none_or(|child| child.exit().is_some()) {
-            *slot = Some(self.programs[service as usize].start()?);
+        let runs = running
+            .get(&service)
+            .is_some_and(|child| child.exit().is_none());
+        if let Some(program) = self.programs.get(&service).filter(|_| !runs) {
+            running.insert(service, program.start()?);
         }
         Ok(())
     }
@@ -180,7 +192,7 @@ impl Worker {
         cgroups.of_container(self.ground.id, container)
     }
 
-    fn running(&self) -> MutexGuard<'_, [Option<Child>; 2]> {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<Service, Child>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,9 +207,8 @@ impl Worker {
                     Ok(_) => return Ok(()),
                     Err(error) => last = error.to_string(),
                 }
-                if let Some(child) = &self.running()[Service::Containerd as usize] {
-                    child.check_running()?;
-                }
+                let running = self.running();
+                running.values().try_for_each(Child::check_running)?;
             }
         };
         let asked = timeout(CONTAINERD_LIMIT, asking).await;

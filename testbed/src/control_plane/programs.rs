@@ -213,7 +213,7 @@ fn api_server(layout: &Layout, scope: Scope) -> Vec<OsString> {
     ]);
     match layout.reach {
         Reach::Loopback => {
-            flags.extend(["--authorization-mode=RBAC".into(), services(UNUSED_SERVICE)])
+            flags.extend(["--authorization-mode=RBAC".into(), services(UNUSED_SERVICE)]);
         }
         Reach::Service(address) => flags.extend([
             // A kubelet may read what its own pods need, and no more.

@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use rds_csi::workload::cluster::LeaseView;
@@ -40,6 +41,7 @@ pub struct Replica {
     /// Its node.
     pub node: String,
     address: Option<IpAddr>,
+    image: Option<String>,
     containers: Vec<ContainerStatus>,
     is_leaving: bool,
 }
@@ -50,12 +52,16 @@ impl Replica {
     fn of(pod: &Pod) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
         let status = pod.status.clone().unwrap_or_default();
+        let made_of = spec.init_containers.into_iter().flatten();
+        let mut made_of = made_of.chain(spec.containers);
+        let driver = made_of.find(|container| container.name == DRIVER);
         let containers = [status.init_container_statuses, status.container_statuses];
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
             node: spec.node_name.unwrap_or_default(),
             address: status.pod_ip.and_then(|address| address.parse().ok()),
+            image: driver.and_then(|driver| driver.image),
             containers: containers.into_iter().flatten().flatten().collect(),
             is_leaving: pod.metadata.deletion_timestamp.is_some(),
         }
@@ -71,16 +77,25 @@ impl Replica {
         format!("{}_{}_", self.name, self.uid)
     }
 
-    /// How often its sidecars were started again, all together.
-    pub fn sidecar_restarts(&self) -> i32 {
-        let sidecars = self.containers.iter();
-        let sidecars = sidecars.filter(|container| container.name != DRIVER);
-        sidecars.map(|container| container.restart_count).sum()
+    /// How much more often than the driver beside it each sidecar was started again. A sidecar ends
+    /// with its driver's process, once for each time, and for no other reason: more than 0 is wrong.
+    pub fn sidecar_exits(&self) -> Vec<(&str, i32)> {
+        let of_driver = self.containers.iter().find(|one| one.name == DRIVER);
+        let lives = of_driver.map_or(0, |driver| driver.restart_count);
+        let sidecars = self.containers.iter().filter(|one| one.name != DRIVER);
+        sidecars
+            .map(|one| (one.name.as_str(), (one.restart_count - lives).max(0)))
+            .collect()
     }
 
     /// `leader` or `standby`, if it answers that it is ready.
     pub async fn role(&self) -> Option<String> {
         probe::role(SocketAddr::from((self.address?, ADMIN_PORT))).await
+    }
+
+    /// The image of the driver, as the pod names it.
+    pub fn image(&self) -> Option<&str> {
+        self.image.as_deref()
     }
 
     fn driver(&self) -> Option<&str> {
@@ -198,6 +213,24 @@ impl Installed {
         let pods = replicas.iter();
         let pods = pods.map(|one| (one.name.as_str(), one.holder_prefix()));
         Ok(LeaseView::of(&lease, &pods.collect::<Vec<_>>()))
+    }
+
+    /// For how long the holder of the Lease has had it, by its own clock.
+    ///
+    /// # Errors
+    /// The Lease cannot be read, or does not say.
+    pub async fn led_for(&self) -> Result<Duration, Trouble> {
+        let what = || format!("read since when Lease {LEASE} is held");
+        let leases = self.here::<Lease>();
+        let call = leases.get(LEASE);
+        let lease = timeout(CALL_LIMIT, call)
+            .await
+            .attempt(what)?
+            .attempt(what)?;
+        let since = lease.spec.and_then(|spec| spec.acquire_time);
+        let since = since.ok_or("it does not say").attempt(what)?;
+        let held = Timestamp::now().duration_since(since.0);
+        Duration::try_from(held).attempt(what)
     }
 
     /// Sends a signal to the driver's process in a pod. In its container it is alone.

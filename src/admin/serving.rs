@@ -14,11 +14,30 @@ const LOOK: Duration = Duration::from_millis(500);
 /// hide the others until the whole time is over.
 const ANSWER: Duration = Duration::from_secs(3);
 
+/// Nobody serves.
+#[derive(Debug, thiserror::Error)]
+pub enum NotServing {
+    /// Not one round of questions has ended.
+    #[error("no replica has answered within {limit:?}")]
+    Silent {
+        /// For how long it was asked.
+        limit: Duration,
+    },
+    /// Each of them said something else.
+    #[error("no replica serves calls after {limit:?}: {}", said.join("; "))]
+    Waiting {
+        /// For how long it was asked.
+        limit: Duration,
+        /// What each of them said last.
+        said: Vec<String>,
+    },
+}
+
 /// The first replica behind an address that serves calls.
 ///
 /// # Errors
-/// None does in that time; with what each of them said last.
-pub(super) async fn within(limit: Duration, replicas: &Client) -> anyhow::Result<StatusReport> {
+/// None does in that time.
+pub async fn within(limit: Duration, replicas: &Client) -> Result<StatusReport, NotServing> {
     let mut last = Vec::new();
     let serving = async {
         loop {
@@ -31,11 +50,8 @@ pub(super) async fn within(limit: Duration, replicas: &Client) -> anyhow::Result
     };
     let found = timeout(limit, serving).await;
     found.map_err(|_| match last.as_slice() {
-        [] => anyhow::anyhow!("no replica has answered within {limit:?}"),
-        said => anyhow::anyhow!(
-            "no replica serves calls after {limit:?}: {}",
-            said.join("; ")
-        ),
+        [] => NotServing::Silent { limit },
+        _ => NotServing::Waiting { limit, said: last },
     })
 }
 
@@ -83,10 +99,19 @@ mod tests {
     use axum::{Json, Router, routing::get};
     use tokio::net::TcpListener;
 
-    use super::super::tests::leader;
+    use serde_json::json;
+
     use super::*;
     use crate::admin::client::Address;
-    use crate::admin::report::Role;
+
+    fn report(role: &str, why: Option<&str>) -> StatusReport {
+        let report = json!({
+            "driver": "rds.csi.srvlab.io", "version": "0.1.0", "instance": "controller-0",
+            "role": role, "ready": role == "leader", "not_ready_because": why,
+            "rds": {"address": "10.0.0.1"},
+        });
+        serde_json::from_value(report).unwrap()
+    }
 
     /// A replica that answers with this report, and where.
     async fn replica(report: StatusReport) -> (Client, impl Future<Output = std::io::Result<()>>) {
@@ -99,20 +124,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_one_that_serves_is_found_behind_others_that_wait_or_are_gone() {
-        let waiting = StatusReport {
-            role: Role::Standby,
-            ready: false,
-            not_ready_because: Some("controller-0 leads".to_owned()),
-            ..leader()
-        };
+        let waiting = report("standby", Some("controller-1 leads"));
         let (standby, first_serves) = replica(waiting).await;
-        let (serving, second_serves) = replica(leader()).await;
+        let (serving, second_serves) = replica(report("leader", None)).await;
         let gone = Client::new(Address::Port("127.0.0.1:0".to_owned()));
         let look = async {
             let found = first(&[gone.clone(), standby.clone(), serving]).await;
-            assert_eq!(found, Ok(leader()));
+            assert_eq!(found, Ok(report("leader", None)));
             let said = first(&[standby, gone]).await.unwrap_err().join("; ");
-            for word in ["controller-0 is standby: controller-0 leads", "127.0.0.1:0"] {
+            for word in ["controller-0 is standby: controller-1 leads", "127.0.0.1:0"] {
                 assert!(said.contains(word), "{said}");
             }
         };
