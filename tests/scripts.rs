@@ -4,6 +4,8 @@
 
 #[path = "scripts/bench.rs"]
 mod bench;
+#[path = "scripts/image.rs"]
+mod image;
 #[path = "scripts/run.rs"]
 mod run;
 #[path = "scripts/testbed.rs"]

@@ -8,11 +8,11 @@ use std::time::Duration;
 /// An error of the test bed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// This machine cannot build the tools: a reason to skip a test, and a failure in CI.
+    /// This machine cannot build tools or images: a reason to skip a test, and a failure in CI.
     #[error("{0}")]
     Unavailable(String),
-    /// The tools could not be built although there is a Go that should do.
-    #[error("cannot get the tools {names}: {why}")]
+    /// Something could not be built although this machine should be able to.
+    #[error("cannot get {names}: {why}")]
     Tools {
         /// Which were asked for.
         names: String,

@@ -9,6 +9,7 @@ pub mod deployment;
 pub mod error;
 pub mod folder;
 pub mod helm;
+pub mod image;
 pub mod installed;
 pub mod jaeger;
 pub mod kubeconfig;

@@ -6,8 +6,9 @@ use std::process::Command;
 
 use crate::error::Error;
 
-/// What `build.sh` exits with when this machine has no Go, or one that is too old.
-const NO_GO: i32 = 3;
+/// What our scripts exit with when this machine cannot do what they are for at all: `build.sh` without
+/// a Go that is new enough, `image.sh` without root.
+const NOT_HERE: i32 = 3;
 
 /// A folder that holds the tools that were asked for.
 #[derive(Debug, Clone)]
@@ -24,22 +25,8 @@ impl Tools {
     /// [`Error::Unavailable`] if this machine cannot build them and is not CI. Everything else, in CI
     /// a missing Go too, is [`Error::Tools`].
     pub fn find(names: &[&str]) -> Result<Self, Error> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.sh");
-        let output = Command::new(&script).args(names).output();
-        let output = output.map_err(Error::file("run", script))?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let why = stderr.trim().replace('\n', " ");
-        if output.status.success() {
-            let folder = String::from_utf8_lossy(&output.stdout);
-            return Ok(Self {
-                folder: PathBuf::from(folder.trim_end()),
-            });
-        }
-        if output.status.code() == Some(NO_GO) && !in_ci() {
-            return Err(Error::Unavailable(why));
-        }
-        let names = names.join(", ");
-        Err(Error::Tools { names, why })
+        let folder = script("build.sh", names, &names.join(", "))?;
+        Ok(Self { folder })
     }
 
     /// [`Tools::find`] on a thread that may be blocked.
@@ -75,6 +62,28 @@ impl Tools {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// Runs a script that lies beside our manifest and prints a path. `names` is what it is to get.
+///
+/// # Errors
+///
+/// As [`Tools::find`].
+pub(crate) fn script(script: &str, arguments: &[&str], names: &str) -> Result<PathBuf, Error> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+    let output = Command::new(&script).args(arguments).output();
+    let output = output.map_err(Error::file("run", script))?;
+    if output.status.success() {
+        let path = String::from_utf8_lossy(&output.stdout);
+        return Ok(PathBuf::from(path.trim_end()));
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let why = stderr.trim().replace('\n', " ");
+    if output.status.code() == Some(NOT_HERE) && !in_ci() {
+        return Err(Error::Unavailable(why));
+    }
+    let names = names.to_owned();
+    Err(Error::Tools { names, why })
 }
 
 /// Whether this is CI, where nothing may be skipped quietly.

@@ -105,6 +105,9 @@ fn the_documented_compilers_are_those_that_are_required() {
         page.contains(&compilers),
         "docs/compatibility.md does not say {compilers:?}"
     );
+    let compiler = format!("library/rust:{}.", env!("CARGO_PKG_RUST_VERSION"));
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.contains(&compiler), "no {compiler:?}");
 }
 
 #[test]
