@@ -19,15 +19,15 @@ RUN --mount=type=cache,id=rds-csi-registry,target=/usr/local/cargo/registry \
     set -eu; \
     grep -qx "version = \"$VERSION\"" Cargo.toml || { echo "Cargo.toml has not VERSION=$VERSION" >&2; exit 1; }; \
     target="$(uname -m)-unknown-linux-gnu"; \
-    find ARCHITECTURE.md Cargo.* build proto src -type f -exec touch {} +; \
+    find ARCHITECTURE.md Cargo.* proto src -type f -exec touch {} +; \
     mkdir -p testbed/src /out/etc/ssl/certs /out/licenses; \
     touch testbed/src/lib.rs; \
     RDS_CSI_COMMIT="$COMMIT" RUSTFLAGS='-C target-feature=+crt-static' \
-        cargo build --locked --no-default-features --bin rds-csi --release --target "$target"; \
-    cp "target/$target/release/rds-csi" /out/; \
+        cargo build --locked --no-default-features --bin rds-csi --profile image --target "$target"; \
+    cp "target/$target/image/rds-csi" /out/; \
     cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/; \
     cp LICENSE /out/licenses/; \
-    image/third-party.sh "$target" >/out/licenses/THIRD-PARTY
+    .ci/third-party.sh "$target" >/out/licenses/THIRD-PARTY
 
 # The controller. A `node` target, which needs mkfs and mount beside the same binary, comes after this
 # stage with a FROM of its own and the same COPY.

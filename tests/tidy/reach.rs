@@ -110,8 +110,8 @@ fn a_file_nobody_names_is_found() {
         ("src/rds/forgotten/below.rs", ""),
         ("src/sim/disk.rs", ""),
         ("src/main.rs", ""),
-        ("build/main.rs", "mod proto;"),
-        ("build/proto.rs", ""),
+        ("proto/build.rs", "mod messages;"),
+        ("proto/messages.rs", ""),
         (
             "tests/a.rs",
             "#[path = \"a/part.rs\"] mod part; #[path = \"support/x.rs\"] mod x;",
@@ -133,7 +133,7 @@ fn a_file_nobody_names_is_found() {
         text: text.into(),
     };
     let manifests = [
-        manifest("", "build = \"build/main.rs\"\nrds = { path = \"rds\" }"),
+        manifest("", "build = \"proto/build.rs\"\nrds = { path = \"rds\" }"),
         manifest("bed/", "[package]"),
         manifest("tests/fuzz/", "[[bin]]\npath = \"targets/parse.rs\""),
     ];

@@ -2,7 +2,7 @@
 # Prints what the licences of the libraries inside the binary ask to be shipped with it: each crate
 # with its licence, and every text that came with one, once.
 #
-#   image/third-party.sh TARGET
+#   .ci/third-party.sh TARGET
 #
 # Run where the binary was built: it looks into cargo's registry and at Debian's texts.
 set -eu
