@@ -29,6 +29,8 @@ mod install;
 mod leader;
 #[path = "nodes/leftovers.rs"]
 mod leftovers;
+#[path = "nodes/manual.rs"]
+mod manual;
 #[path = "nodes/suite.rs"]
 mod suite;
 #[path = "nodes/upgrade.rs"]
@@ -48,6 +50,7 @@ suite::tests! {
     upgrade::an_upgrade_and_a_rollback_under_load_fail_no_attach;
     leftovers::a_cluster_whose_owner_is_killed_can_be_removed_without_a_trace;
     install::an_uninstalled_driver_leaves_its_volumes_and_its_lease;
+    manual::who_pastes_the_page_on_installing_gets_an_attached_volume;
 }
 
 fn main() -> ExitCode {

@@ -3,7 +3,7 @@
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::ListParams;
 use testbed::installed::{Installed, RELEASE, chart};
 use testbed::trouble::{Attempt as _, Trouble};
@@ -141,7 +141,7 @@ async fn nobody_was_told_of_a_failure(ground: &Ground) -> Result<(), Trouble> {
         let status = one.status.as_ref();
         status.is_some_and(|status| status.attach_error.is_some() || status.detach_error.is_some())
     });
-    let mut told: Vec<String> = failed.map(|one| one.name_any()).collect();
+    let mut told: Vec<String> = failed.map(ResourceExt::name_any).collect();
     let failed = events.iter().filter(|event| {
         let reason = event.reason.as_deref().unwrap_or_default();
         let of = event.involved_object.name.as_deref().unwrap_or_default();
