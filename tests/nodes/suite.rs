@@ -2,7 +2,6 @@
 //! between.
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
+use testbed::image;
 use testbed::installed::{DriverImage, Installed, Options};
 use testbed::machines::judge;
 use testbed::summary::Summary;
@@ -117,8 +117,9 @@ impl Suite {
     }
 
     async fn install(&self) -> Result<Arc<Installed>, Trouble> {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_rds-csi"));
-        let options = Options::of(DriverImage::Program(program));
+        let image = tokio::task::spawn_blocking(image::driver).await;
+        let image = image.expect("building an image does not panic")?;
+        let options = Options::of(DriverImage::Archive(image.archive));
         let installed = Box::pin(Installed::start(options)).await?;
         for (what, took) in installed.timings() {
             let took = format!("{took:.1?}");
