@@ -162,6 +162,7 @@ async fn nothing_runs_on_when_the_owner_of_a_control_plane_is_killed() {
     };
     let folder = RunFolder::create("owner").unwrap();
     let owner = Program::new("owner", env!("CARGO_BIN_EXE_testbed"), folder.logs())
+        .args(["control-plane"])
         .env("RDS_CSI_TESTBED_BIN", tools.folder())
         .env("RDS_CSI_TESTBED_EVIDENCE", folder.path());
     let owner = owner.start().unwrap();

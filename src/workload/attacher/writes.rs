@@ -110,7 +110,8 @@ impl Writes {
         gone_is_fine(self.status(&name, patch).await)
     }
 
-    /// Leaves an error where kube-controller-manager and people find it.
+    /// Leaves an error where kube-controller-manager and people find it. As the stock attacher does, it
+    /// writes nothing else: what it knows of the rest may be of an object that had this name before.
     pub(super) async fn failed(
         &self,
         attachment: &VolumeAttachment,
@@ -118,7 +119,7 @@ impl Writes {
         error: &Failure,
     ) -> Result<(), Failure> {
         let error = json!({"message": error.to_string(), "time": Timestamp::now()});
-        let patch = json!({"status": {"attached": attached(attachment), field: error}});
+        let patch = json!({"status": {field: error}});
         self.status(&attachment.name_any(), patch).await
     }
 
@@ -153,11 +154,6 @@ impl Writes {
         let others = finalizers.iter().filter(|name| **name != self.finalizer);
         others.cloned().collect()
     }
-}
-
-/// `status.attached` has no default, so that a patch of an empty status must bring it.
-fn attached(attachment: &VolumeAttachment) -> bool {
-    crate::workload::objects::is_attached(attachment)
 }
 
 /// The object went with its last finalizer.
