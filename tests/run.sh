@@ -101,6 +101,11 @@ count
 
 gate 'no secret in any of this' no_secrets
 
+# Said again where whoever reads the end of a long log finds it: cargo's lists of what failed and why.
+failures=$(awk '/^ +Running / { of = $0 } /^failures:$/ { if (!on) print of; on = 1 } on
+    /^test result: / { on = 0 }' "$all")
+[[ -z $failures ]] || printf '\n== failures\n%s\n' "$failures"
+
 printf '\n== timings\n'
 printf '%s\n' "${timings[@]}"
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

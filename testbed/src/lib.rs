@@ -19,6 +19,7 @@ pub mod node;
 pub mod pki;
 pub mod pod;
 pub mod process;
+pub mod suite;
 pub mod summary;
 pub mod tools;
 pub mod trouble;

@@ -1,5 +1,6 @@
 //! What users of the cluster do: claims, pods and StatefulSets, and waiting for what comes of them.
 
+mod told;
 mod wait;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::ListParams;
 use testbed::bed::Bed;
@@ -16,6 +16,8 @@ use crate::sidecar::provision;
 
 /// How many users have a pod each that comes and goes.
 const USERS: usize = 6;
+/// How the names of their claims and pods begin.
+const USER: &str = "user-";
 /// The second time there are replicas to replace that have come in the first.
 const ROUNDS: usize = 2;
 /// A pod gets its volume within this time, whatever is being replaced. The attach/detach controller
@@ -32,14 +34,16 @@ pub(crate) async fn a_rolling_restart_under_load_keeps_no_pod_waiting(
     assert!(unasked.is_empty(), "{unasked:#?}");
     let mut waits = seen.iter().flat_map(|seen| &seen.waits);
     assert!(waits.all(|wait| *wait <= BOUND), "{seen:#?}");
-    no_failure_was_told(bed, &seen).await
+    assert_eq!(attached(bed, &seen).await?, USERS, "the last pods of all");
+    let failures = bed.workload().failures(USER).await?;
+    bed.note("failed attaches and detaches", failures.len());
+    assert!(failures.is_empty(), "{failures:#?}");
+    Ok(())
 }
 
 /// What a user saw.
 #[derive(Debug)]
 struct Seen {
-    /// The name of the claim and of the pods.
-    name: String,
     volume: Volume,
     /// How long each pod waited.
     waits: Vec<Duration>,
@@ -51,7 +55,7 @@ async fn roll_under_load(bed: &Bed) -> Result<Vec<Seen>, Trouble> {
     let old = deployment.pods();
     let led_before = terms(bed)?;
     let over = watch::Sender::new(false);
-    let users = (0..USERS).map(|number| user(bed, format!("user-{number}"), over.subscribe()));
+    let users = (0..USERS).map(|number| user(bed, format!("{USER}{number}"), over.subscribe()));
     let roll = async {
         let start = Instant::now();
         for _ in 0..ROUNDS {
@@ -110,11 +114,7 @@ async fn user(bed: &Bed, name: String, over: watch::Receiver<bool>) -> Result<Se
         waits.push(start.elapsed());
         bed.writes(&bed.node(&node)?.machine(), 2, LONG).await?;
         if is_last {
-            return Ok(Seen {
-                name,
-                volume,
-                waits,
-            });
+            return Ok(Seen { volume, waits });
         }
         user.delete::<Pod>(&name).await?;
         user.gone(user.here::<Pod>(), &name, LONG).await?;
@@ -122,39 +122,18 @@ async fn user(bed: &Bed, name: String, over: watch::Receiver<bool>) -> Result<Se
     }
 }
 
-/// Nobody who looks at a pod or at a VolumeAttachment sees that an attach or a detach has failed.
-async fn no_failure_was_told(bed: &Bed, seen: &[Seen]) -> Result<(), Trouble> {
-    let (user, params) = (bed.workload(), ListParams::default());
-    let (attachments, events) = (user.all::<VolumeAttachment>(), user.here::<Event>());
-    let lists = async { tokio::try_join!(attachments.list(&params), events.list(&params)) };
-    let what = || "list VolumeAttachments and events".to_owned();
-    let (attachments, events) = timeout(CALL_LIMIT, lists)
-        .await
-        .attempt(what)?
-        .attempt(what)?;
-    let mut attached = 0;
-    for attachment in &attachments {
-        let volume = attachment.spec.source.persistent_volume_name.as_ref();
-        if !seen.iter().any(|seen| volume == Some(&seen.volume.name)) {
-            continue;
-        }
-        let status = attachment.status.clone().unwrap_or_default();
-        let error = status.attach_error.or(status.detach_error);
-        assert!(error.is_none(), "{attachment:#?}");
-        attached += usize::from(status.attached);
-    }
-    assert_eq!(attached, USERS, "the last pod of each user has its volume");
-    let failed = events.iter().filter(|event| {
-        let reason = event.reason.as_deref().unwrap_or_default();
-        let of = event.involved_object.name.as_ref();
-        reason.starts_with("Failed")
-            && reason.ends_with("Volume")
-            && seen.iter().any(|seen| of == Some(&seen.name))
-    });
-    let told: Vec<_> = failed
-        .filter_map(|event| event.message.as_deref())
-        .collect();
-    bed.note("events of failed attaches", told.len());
-    assert!(told.is_empty(), "{told:#?}");
-    Ok(())
+/// How many users have their volume attached.
+async fn attached(bed: &Bed, seen: &[Seen]) -> Result<usize, Trouble> {
+    let (attachments, params) = (bed.workload().all(), ListParams::default());
+    let list = timeout(CALL_LIMIT, attachments.list(&params));
+    let what = || "list VolumeAttachments".to_owned();
+    let list = list.await.attempt(what)?.attempt(what)?;
+    let is_attached = |seen: &&Seen| {
+        list.iter().any(|attachment: &VolumeAttachment| {
+            let volume = attachment.spec.source.persistent_volume_name.as_ref();
+            let status = attachment.status.as_ref();
+            volume == Some(&seen.volume.name) && status.is_some_and(|status| status.attached)
+        })
+    };
+    Ok(seen.iter().filter(is_attached).count())
 }

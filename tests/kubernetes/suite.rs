@@ -1,25 +1,23 @@
 //! Runs the tests on one control plane: started before the first, ended after the last, whatever
 //! happens in between.
 
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testbed::bed::{Bed, Ground, Options, TOOLS};
 use testbed::control_plane::{ControlPlane, Options as PlaneOptions};
 use testbed::error::Error;
 use testbed::jaeger;
+use testbed::suite::{bounded, conclude};
 use testbed::summary::Summary;
 use testbed::tools::{Tools, skipped};
 use testbed::trouble::Trouble;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
 
 /// Each has three drivers and nine sidecars; on two cores more at a time would only wait.
 const AT_ONCE: usize = 2;
@@ -87,14 +85,7 @@ pub(crate) fn run(tests: &'static [Test]) -> ExitCode {
         let suite = Arc::clone(&suite);
         Trial::test(test.name, move || suite.run(test))
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    let table = suite.summary.to_string();
-    if !table.is_empty() {
-        println!("{table}");
-    }
-    // Here and not by exit(), which would leave the control plane running.
-    drop(suite);
-    conclusion.exit_code()
+    conclude(&arguments, trials.collect(), &suite.summary)
 }
 
 // === impl Suite ===
@@ -145,14 +136,6 @@ impl Suite {
 
 async fn on_a_bed(ground: &Ground, test: &Test, options: Options) -> Result<(), Trouble> {
     let bed = Bed::start(ground, test.name, options).await?;
-    // A panic must not leave the bed running beside the next test.
-    let body = AssertUnwindSafe((test.body)(&bed)).catch_unwind();
-    let result = match timeout(TEST_LIMIT, body).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_panic)) => Err(Trouble::found("it panicked, as printed above")),
-        Err(_) => Err(Trouble::found(format!(
-            "it did not end within {TEST_LIMIT:?}"
-        ))),
-    };
+    let result = bounded(TEST_LIMIT, (test.body)(&bed)).await;
     bed.finish(result).await
 }

@@ -1,23 +1,22 @@
 //! Runs the tests on one installation: made by the first test, gone after the last, whatever happens in
 //! between.
 
-use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testbed::image;
 use testbed::installed::{DriverImage, Installed, Options};
 use testbed::machines::judge;
+use testbed::suite::{bounded, conclude};
 use testbed::summary::Summary;
 use testbed::tools::{in_ci, skipped};
 use testbed::trouble::Trouble;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// The longest waits for a Lease to expire and for a node to come back.
 const TEST_LIMIT: Duration = Duration::from_mins(8);
@@ -67,14 +66,7 @@ pub(crate) fn run(tests: &'static [Test]) -> ExitCode {
         let suite = Arc::clone(&suite);
         Trial::test(test.name, move || suite.run(test))
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    let table = suite.summary.to_string();
-    if !table.is_empty() {
-        println!("{table}");
-    }
-    // Here and not by exit(), which would leave the cluster running.
-    drop(suite);
-    conclusion.exit_code()
+    conclude(&arguments, trials.collect(), &suite.summary)
 }
 
 // === impl Ground ===
@@ -130,15 +122,7 @@ impl Suite {
 }
 
 async fn on(ground: &Ground, test: &Test) -> Result<(), Trouble> {
-    // A panic must not end the cluster of the next test.
-    let body = AssertUnwindSafe((test.body)(ground)).catch_unwind();
-    let result = match timeout(TEST_LIMIT, body).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_panic)) => Err(Trouble::found("it panicked, as printed above")),
-        Err(_) => Err(Trouble::found(format!(
-            "it did not end within {TEST_LIMIT:?}"
-        ))),
-    };
+    let result = bounded(TEST_LIMIT, (test.body)(ground)).await;
     let result = result.and_then(|()| judge(ground.installed.sim()));
     result.inspect_err(|_| ground.installed.cluster().keep())
 }

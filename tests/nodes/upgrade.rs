@@ -1,15 +1,11 @@
 //! `helm upgrade` and `helm rollback` while pods come and go.
 
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Event;
-use k8s_openapi::api::storage::v1::VolumeAttachment;
-use kube::ResourceExt;
-use kube::api::ListParams;
 use testbed::installed::{Installed, RELEASE, chart};
 use testbed::trouble::{Attempt as _, Trouble};
 use testbed::workload::LONG;
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, Instant};
 
 use crate::suite::Ground;
 use crate::volume::Claimed;
@@ -17,10 +13,10 @@ use crate::volume::Claimed;
 /// Users with a pod each that comes, writes and goes: one for each node, and one more, so that some node
 /// always has two.
 const USERS: usize = 4;
+/// How the names of their pods begin.
+const USER: &str = "user-";
 /// The tag that the upgrade brings.
 const NEXT: &str = "next";
-/// An API server answers in milliseconds.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn an_upgrade_and_a_rollback_under_load_fail_no_attach(
     ground: &Ground,
@@ -65,7 +61,10 @@ pub(crate) async fn an_upgrade_and_a_rollback_under_load_fail_no_attach(
         waits.len()
     );
     ground.note("pod to attached meanwhile", told);
-    nobody_was_told_of_a_failure(ground).await
+    let failures = installed.workload().failures(USER).await?;
+    ground.note("failed attaches and detaches", failures.len());
+    assert!(failures.is_empty(), "{failures:#?}");
+    Ok(())
 }
 
 /// The image that the driver has in every replica that stays.
@@ -110,7 +109,7 @@ async fn user(
     number: usize,
     over: watch::Receiver<bool>,
 ) -> Result<Vec<Duration>, Trouble> {
-    let name = format!("user-{number}");
+    let name = format!("{USER}{number}");
     let claimed = Claimed::new(ground, &name).await?;
     let workers = ground.installed.cluster().workers();
     let mut waits = Vec::new();
@@ -125,30 +124,4 @@ async fn user(
     }
     claimed.delete().await?;
     Ok(waits)
-}
-
-/// Neither events of pods nor VolumeAttachments tell of an attach or a detach that failed.
-async fn nobody_was_told_of_a_failure(ground: &Ground) -> Result<(), Trouble> {
-    let (user, params) = (ground.installed.workload(), ListParams::default());
-    let (attachments, events) = (user.all::<VolumeAttachment>(), user.here::<Event>());
-    let lists = async { tokio::try_join!(attachments.list(&params), events.list(&params)) };
-    let what = || "list VolumeAttachments and events".to_owned();
-    let (attachments, events) = timeout(CALL_LIMIT, lists)
-        .await
-        .attempt(what)?
-        .attempt(what)?;
-    let failed = attachments.iter().filter(|one| {
-        let status = one.status.as_ref();
-        status.is_some_and(|status| status.attach_error.is_some() || status.detach_error.is_some())
-    });
-    let mut told: Vec<String> = failed.map(ResourceExt::name_any).collect();
-    let failed = events.iter().filter(|event| {
-        let reason = event.reason.as_deref().unwrap_or_default();
-        let of = event.involved_object.name.as_deref().unwrap_or_default();
-        of.starts_with("user-") && reason == "FailedAttachVolume"
-    });
-    told.extend(failed.filter_map(|event| event.message.clone()));
-    ground.note("failed attaches and detaches", told.len());
-    assert!(told.is_empty(), "{told:#?}");
-    Ok(())
 }

@@ -110,16 +110,14 @@ impl Writes {
         gone_is_fine(self.status(&name, patch).await)
     }
 
-    /// Leaves an error where kube-controller-manager and people find it. As the stock attacher does, it
-    /// writes nothing else: what it knows of the rest may be of an object that had this name before.
+    /// Leaves an error where kube-controller-manager and people find it.
     pub(super) async fn failed(
         &self,
         attachment: &VolumeAttachment,
         field: &str,
         error: &Failure,
     ) -> Result<(), Failure> {
-        let error = json!({"message": error.to_string(), "time": Timestamp::now()});
-        let patch = json!({"status": {field: error}});
+        let patch = error_patch(field, error, Timestamp::now());
         self.status(&attachment.name_any(), patch).await
     }
 
@@ -156,6 +154,13 @@ impl Writes {
     }
 }
 
+/// An error and, as with the stock attacher, nothing else: what we know of the rest may be of an object
+/// that had this name before.
+fn error_patch(field: &str, error: &Failure, at: Timestamp) -> Value {
+    let error = json!({"message": error.to_string(), "time": at});
+    json!({"status": {field: error}})
+}
+
 /// The object went with its last finalizer.
 fn gone_is_fine(patched: Result<(), Failure>) -> Result<(), Failure> {
     match patched {
@@ -166,4 +171,20 @@ fn gone_is_fine(patched: Result<(), Failure>) -> Result<(), Failure> {
 
 fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_changes_nothing_else_of_an_attachment() {
+        let at = Timestamp::UNIX_EPOCH;
+        for field in ["attachError", "detachError"] {
+            let patch = error_patch(field, &Failure::Leaving("pv-1".to_owned()), at);
+            let message = "PersistentVolume pv-1 is marked for deletion";
+            let error = json!({"message": message, "time": "1970-01-01T00:00:00Z"});
+            assert_eq!(patch, json!({"status": {field: error}}));
+        }
+    }
 }

@@ -202,13 +202,7 @@ impl Installed {
     /// # Errors
     /// It cannot be read.
     pub async fn lease(&self) -> Result<LeaseView, Trouble> {
-        let what = || format!("read Lease {LEASE}");
-        let leases = self.here::<Lease>();
-        let call = leases.get(LEASE);
-        let lease = timeout(CALL_LIMIT, call)
-            .await
-            .attempt(what)?
-            .attempt(what)?;
+        let lease = self.read_lease().await?;
         let replicas = self.replicas().await?;
         let pods = replicas.iter();
         let pods = pods.map(|one| (one.name.as_str(), one.holder_prefix()));
@@ -220,17 +214,19 @@ impl Installed {
     /// # Errors
     /// The Lease cannot be read, or does not say.
     pub async fn led_for(&self) -> Result<Duration, Trouble> {
-        let what = || format!("read since when Lease {LEASE} is held");
-        let leases = self.here::<Lease>();
-        let call = leases.get(LEASE);
-        let lease = timeout(CALL_LIMIT, call)
-            .await
-            .attempt(what)?
-            .attempt(what)?;
+        let what = || format!("tell since when Lease {LEASE} is held");
+        let lease = self.read_lease().await?;
         let since = lease.spec.and_then(|spec| spec.acquire_time);
         let since = since.ok_or("it does not say").attempt(what)?;
         let held = Timestamp::now().duration_since(since.0);
         Duration::try_from(held).attempt(what)
+    }
+
+    async fn read_lease(&self) -> Result<Lease, Trouble> {
+        let what = || format!("read Lease {LEASE}");
+        let leases = self.here::<Lease>();
+        let read = timeout(CALL_LIMIT, leases.get(LEASE));
+        read.await.attempt(what)?.attempt(what)
     }
 
     /// Sends a signal to the driver's process in a pod. In its container it is alone.
