@@ -96,6 +96,8 @@ elif ((status != 0)); then
     failed=$((failed + 1))
 fi
 
+# Most of what tests do is to wait: for a Lease to run out, for a connection to be given up.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 step 'tests' cargo test --workspace --locked --no-fail-fast
 count
 

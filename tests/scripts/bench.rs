@@ -36,6 +36,7 @@ impl Bench {
             .env("PATH", format!("{}:{path}", self.path("path").display()))
             .env_remove("RDS_CSI_TESTBED_BIN")
             .env_remove("RDS_CSI_TESTBED_CACHE")
+            .env_remove("CARGO_TARGET_DIR")
             .env_remove("CI");
         command
     }

@@ -1,11 +1,14 @@
-//! `tests/run.sh` with a stand-in for cargo: the closing line and the exit code tell the truth.
+//! `tests/run.sh` and `.ci/run` with a stand-in for cargo: the closing line and the exit code tell the truth.
 
+use std::fs::{self, File};
 use std::process::Output;
 
 use super::bench::{Bench, stdout};
 
-/// Fails in the subcommand named by `FAKE_CARGO_FAILS`; `test` prints `FAKE_CARGO_OUTPUT`.
+/// Fails in the subcommand named by `FAKE_CARGO_FAILS`; `test` prints `FAKE_CARGO_OUTPUT`; `doc` says where
+/// it compiles.
 const FAKE_CARGO: &str = r#"#!/bin/sh
+[ "$1" != doc ] || echo "compiled in ${CARGO_TARGET_DIR:-the checkout}"
 [ "$1" != test ] || printf '%b' "$FAKE_CARGO_OUTPUT"
 [ "$1" != "$FAKE_CARGO_FAILS" ]
 "#;
@@ -51,6 +54,8 @@ struct Run<'a> {
     tests: &'a str,
     has_tools: bool,
     has_python: bool,
+    /// Another run of CI is under way.
+    is_second: bool,
 }
 
 const GREEN: Run<'_> = Run {
@@ -59,6 +64,7 @@ const GREEN: Run<'_> = Run {
     tests: TWO_BINARIES,
     has_tools: true,
     has_python: true,
+    is_second: false,
 };
 
 fn run(with: &Run<'_>) -> Output {
@@ -73,6 +79,12 @@ fn run(with: &Run<'_>) -> Output {
     bench.executable("path/python3", python);
     for tool in TOOLS {
         bench.executable(&format!("tools/{tool}"), "#!/bin/sh\n");
+    }
+    let cache = bench.path("cache/rds-csi");
+    fs::create_dir_all(&cache).expect("a folder");
+    let lock = File::create(cache.join("target.lock")).expect("a lock");
+    if with.is_second {
+        lock.lock().expect("nobody else has it");
     }
     let mut command = bench.script(with.script);
     command
@@ -174,6 +186,51 @@ fn no_failure_is_lost() {
         "9 passed, 2 failed, 1 skipped",
         1,
     );
+}
+
+#[test]
+fn what_failed_and_why_is_said_again_at_the_end() {
+    let block = "failures:\\n\\n---- it_holds stdout ----\\nit does not\\n\\nfailures:\\n    it_holds\\n\\n";
+    let red = TWO_BINARIES.replacen("3 passed; 0 failed", "2 passed; 1 failed", 1);
+    let red = red.replacen("test result", &format!("{block}test result"), 1);
+    let run = run(&Run {
+        fails: "test",
+        tests: &format!("     Running tests/so.rs\\n{red}"),
+        ..GREEN
+    });
+    let (_, again) = stdout(&run)
+        .split_once("\n== failures\n")
+        .expect("failures");
+    for told in [
+        "tests/so.rs",
+        "---- it_holds",
+        "it does not",
+        "2 passed; 1 failed",
+    ] {
+        assert!(again.contains(told), "{told}: {again}");
+    }
+    assert!(!again.contains("2 passed; 0 failed"), "{again}");
+}
+
+#[test]
+fn what_ci_compiles_is_kept_outside_the_checkout_for_one_run_at_a_time() {
+    for (script, is_second, place) in [
+        (".ci/run", false, "/cache/rds-csi/target"),
+        (".ci/run", true, "the checkout"),
+        ("tests/run.sh", false, "the checkout"),
+    ] {
+        let run = run(&Run {
+            script,
+            is_second,
+            ..GREEN
+        });
+        let mut lines = stdout(&run).lines();
+        let told = lines.find(|line| line.starts_with("compiled in "));
+        assert!(
+            told.is_some_and(|told| told.ends_with(place)),
+            "{script}: {told:?}"
+        );
+    }
 }
 
 #[test]

@@ -2,11 +2,9 @@
 
 use crate::collector::Span;
 
-/// A trace whose spans have all arrived.
+/// A trace whose spans have all arrived, without the posting of events: nobody waits for that, so whether
+/// it has begun or ended by now is a matter of chance.
 pub(crate) struct Tree(Vec<Span>);
-
-/// What is posted after the call was answered: a child in which nobody waits.
-const ASIDE: &str = "event.post";
 
 // === impl Tree ===
 
@@ -15,7 +13,7 @@ impl Tree {
     pub(crate) fn around(spans: &[Span], span: &Span) -> Self {
         let mut spans: Vec<_> = spans
             .iter()
-            .filter(|other| other.trace == span.trace)
+            .filter(|other| other.trace == span.trace && !is_aside(other))
             .cloned()
             .collect();
         spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
@@ -53,8 +51,7 @@ impl Tree {
         commands.collect()
     }
 
-    /// Every span on a line, children below their parents and to the right, in order of time. Not the
-    /// posting of events: whether that has happened by now is a matter of chance.
+    /// Every span on a line, children below their parents and to the right, in order of time.
     pub(crate) fn shape(&self) -> String {
         let mut text = String::new();
         let roots = self.0.iter().filter(|span| self.parent(span).is_none());
@@ -78,9 +75,7 @@ impl Tree {
         let line = format!("{}{} {}", "  ".repeat(depth), span.name, words.join(" "));
         text.push_str(line.trim_end());
         text.push('\n');
-        let mut within = self.children(span);
-        within.retain(|child| child.name != ASIDE);
-        for child in within {
+        for child in self.children(span) {
             self.draw(child, depth + 1, text);
         }
     }
@@ -91,7 +86,6 @@ impl Tree {
         for span in &self.0 {
             assert!(span.start <= span.end, "{}", span.name);
             let mut children = self.children(span);
-            children.retain(|child| child.name != ASIDE);
             for child in &children {
                 let is_within = span.start <= child.start && child.end <= span.end;
                 assert!(
@@ -110,4 +104,8 @@ impl Tree {
             assert!(sum <= span.end - span.start, "{}", span.name);
         }
     }
+}
+
+fn is_aside(span: &Span) -> bool {
+    span.name == "event.post" || span.get("k8s.resource") == "events"
 }

@@ -17,13 +17,15 @@ use super::{attach, cycles, outage, thousand};
 /// Half a minute each on an idle machine, in a debug build.
 const LIMIT: Duration = Duration::from_mins(5);
 
+/// Each has a control plane of its own.
+const AT_ONCE: usize = 2;
+
 /// The sections.
 const SECTIONS: [&str; 4] = ["attach", "thousand", "cycles", "failover"];
 
 pub(crate) fn run() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Each has a control plane of its own.
-    arguments.test_threads = Some(1);
+    arguments.test_threads.get_or_insert(AT_ONCE);
     let trials = SECTIONS.map(|section| {
         let name = format!("the_benchmark_{section}_comes_to_its_figures");
         let told = name.clone();
