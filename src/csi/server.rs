@@ -1,5 +1,6 @@
 //! Serves the CSI services on one socket, and lets calls under way finish when asked to stop.
 
+mod door;
 mod fence;
 
 use std::time::Duration;
@@ -8,7 +9,6 @@ use futures::StreamExt as _;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
 use tonic::transport::{Error, Server};
 use tracing::{info, warn};
@@ -20,6 +20,7 @@ use crate::metrics::rpc::Calls;
 use crate::proto::csi::controller_server::ControllerServer;
 use crate::proto::csi::identity_server::IdentityServer;
 
+use self::door::Door;
 use self::fence::Fenced;
 pub use self::fence::MayAnswer;
 
@@ -53,7 +54,7 @@ pub fn routes(identity: Identity, controller: Option<Controller>) -> Routes {
 
 /// Serves until `shutdown` ends, then takes no new calls and waits for those under way, at most
 /// [`DRAIN_LIMIT`]. Connections end when `may` says that nothing may be answered; `calls` counts
-/// what is.
+/// what is. Before a connection ends in either way, new ones are refused.
 ///
 /// # Errors
 /// If the server cannot go on.
@@ -67,22 +68,23 @@ pub async fn serve(
     calls: Calls,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
+    let door = Door::of(listener);
     let (asked, drain_began) = oneshot::channel();
     let shutdown = async {
         shutdown.await;
+        door.shut();
         info!("no new calls; waiting for those under way");
         // Nobody is left to be told only if the server has already ended.
         let _gone = asked.send(());
     };
+    let (connections, inside) = (door.connections(), door.clone());
+    let connections = connections.map(move |accepted| {
+        accepted.map(|stream| Fenced::new(stream, may.clone(), inside.clone()))
+    });
     let server = Server::builder()
         .max_concurrent_streams(MAX_CALLS)
         .layer(Measure(calls))
-        .serve_with_incoming_shutdown(
-            routes.prepare(),
-            UnixListenerStream::new(listener)
-                .map(move |accepted| accepted.map(|stream| Fenced::new(stream, may.clone()))),
-            shutdown,
-        );
+        .serve_with_incoming_shutdown(routes.prepare(), connections, shutdown);
     let cut = async {
         if drain_began.await.is_ok() {
             sleep(DRAIN_LIMIT).await;

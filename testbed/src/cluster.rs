@@ -39,6 +39,7 @@ use crate::tools::{Tools, say};
 
 /// The tools of the nodes. The control plane has its own.
 pub const TOOLS: [&str; 4] = ["containerd", "containerd-shim-runc-v2", "ctr", "kubelet"];
+
 /// How to start a cluster.
 #[derive(Clone, Debug)]
 pub struct Options {

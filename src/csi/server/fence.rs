@@ -3,7 +3,7 @@
 //! A success is checked against the deadline before it is answered, but between that check and the
 //! kernel lie several tasks and buffers, and a process can stand still anywhere. So the last question
 //! is asked where bytes leave the process. What is cut off there looks to its caller like the end of
-//! the process, which is what follows within a second.
+//! the process, which is what follows within a second; so nobody gets in any more, either.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -14,6 +14,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
+use super::door::Door;
+
 /// Whether this process may still answer anything. Asked before every write to a socket.
 #[derive(Clone)]
 pub struct MayAnswer(Arc<dyn Fn() -> bool + Send + Sync>);
@@ -23,6 +25,7 @@ pub struct MayAnswer(Arc<dyn Fn() -> bool + Send + Sync>);
 pub(super) struct Fenced<S> {
     inner: S,
     may: MayAnswer,
+    door: Door,
 }
 
 // === impl MayAnswer ===
@@ -31,17 +34,6 @@ impl MayAnswer {
     /// As `may` says, which must be cheap.
     pub fn when(may: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(may))
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if (self.0)() {
-            Ok(())
-        } else {
-            Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "leadership ran out, and no answer leaves this process any more",
-            ))
-        }
     }
 }
 
@@ -54,8 +46,20 @@ impl fmt::Debug for MayAnswer {
 // === impl Fenced ===
 
 impl<S> Fenced<S> {
-    pub(super) fn new(inner: S, may: MayAnswer) -> Self {
-        Self { inner, may }
+    pub(super) fn new(inner: S, may: MayAnswer, door: Door) -> Self {
+        Self { inner, may, door }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if (self.may.0)() {
+            return Ok(());
+        }
+        // Before this connection ends: a sidecar takes its end for ours, and connects again.
+        self.door.shut();
+        Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "leadership ran out, and no answer leaves this process any more",
+        ))
     }
 }
 
@@ -75,7 +79,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Fenced<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.may.check()?;
+        self.check()?;
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -84,7 +88,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Fenced<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.may.check()?;
+        self.check()?;
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 
@@ -114,20 +118,28 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{UnixListener, UnixStream};
 
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_written_once_nothing_may_be_answered() {
+    async fn once_nothing_may_be_answered_nothing_is_written_and_nobody_gets_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let door = Door::of(UnixListener::bind(&socket).unwrap());
         let (near, mut far) = tokio::io::duplex(64);
         let may = Arc::new(AtomicBool::new(true));
         let asked = Arc::clone(&may);
         let may_answer = MayAnswer::when(move || asked.load(Ordering::SeqCst));
-        let mut fenced = Fenced::new(near, may_answer);
+        let mut fenced = Fenced::new(near, may_answer, door);
         fenced.write_all(b"in time").await.unwrap();
+        UnixStream::connect(&socket).await.unwrap();
         may.store(false, Ordering::SeqCst);
         let error = fenced.write_all(b"late").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+        // While the connection has not ended yet.
+        let error = UnixStream::connect(&socket).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         drop(fenced);
         let mut arrived = String::new();
         far.read_to_string(&mut arrived).await.unwrap();

@@ -8,12 +8,12 @@ use rand::RngExt as _;
 
 use crate::error::Error;
 
-/// Below the ports that the kernel gives to clients (32768 and up by default). From among those, a
+/// Below the ports that the kernel gives to clients (32768 and up by default): from among those, a
 /// client could be given the port of an API server that is just restarting, or even be connected to
-/// itself there.
-const RANGE: Range<u16> = 15_000..32_000;
+/// itself there. And below those of pods (20000 and up), for the same reason.
+const RANGE: Range<u16> = 15_000..20_000;
 
-/// With ten of these ports in use a draw meets one of them once in 1,700 times; this many draws only
+/// With ten of these ports in use a draw meets one of them once in 500 times; this many draws only
 /// fail where nothing may be bound at all.
 const DRAWS: u32 = 100;
 
