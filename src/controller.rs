@@ -69,10 +69,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let backend = backend(rds, Arc::clone(&clock))?;
 
-    // The socket is there before anything has been read, and on every replica: sidecars wait for one
-    // that says that it is not ready, and end if there is none.
-    let listener = socket::bind(&endpoint).await?;
-    info!(%endpoint, driver = %driver_name, "serving CSI");
+    // The socket is ours before we stand for election.
+    let reserved = socket::reserve(&endpoint).await?;
     let replica = match replica {
         Some(config) => Some(Replica::start(config, &driver_name, Arc::clone(&clock)).await?),
         None => None,
@@ -115,7 +113,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let fenced = volumes.clone();
     let may = MayAnswer::when(move || fenced.may_answer());
     let ready = volumes.clone();
-    let identity = Identity::new(driver_name, move || ready.ready());
+    let identity = Identity::new(driver_name.clone(), move || ready.ready());
     let routes = server::routes(identity, Some(Controller::new(volumes.clone())));
     let routes = if context::is_on() {
         Routes::from(routes.into_axum_router().layer(Accept))
@@ -129,19 +127,24 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         looking.keep_looking().await;
         Ok::<_, Infallible>(())
     });
-    tasks.spawn_aside("pulse", async move {
-        csi::pulse::run(endpoint, pulse).await;
-        Ok::<_, Infallible>(())
-    });
     let drained = match replica {
         None => stand_alone(&mut tasks, &volumes, stop, end),
         Some(replica) => replica.spawn(&mut tasks, &volumes, stop, end),
     };
     serve_admin(&mut tasks, desk, admin, &control, &drained).await?;
+    // It lets sidecars in before anything has been read, and on every replica: they wait 30 s for a
+    // socket, and then for as long as it takes for one that is ready. But not before they are answered:
+    // who is let in and hears nothing for a second has lost a connection, and ends.
+    let listener = reserved.listen()?;
     tasks.spawn(
         "csi",
         server::serve(listener, routes, may, calls, drained.cancelled_owned()),
     );
+    info!(%endpoint, driver = %driver_name, "serving CSI");
+    tasks.spawn_aside("pulse", async move {
+        csi::pulse::run(endpoint, pulse).await;
+        Ok::<_, Infallible>(())
+    });
     Ok(tasks.run().await?)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
@@ -72,11 +73,26 @@ pub enum BindError {
     },
 }
 
-/// Listens at `endpoint`. A socket that a dead process left behind is replaced.
+/// A socket that has its name, and lets nobody in yet: whoever connects is refused, and tries again.
+#[derive(Debug)]
+pub struct Reserved {
+    socket: OwnedFd,
+    endpoint: Endpoint,
+}
+
+/// Listens at `endpoint`, as [`reserve`] and [`Reserved::listen`] do.
+///
+/// # Errors
+/// As theirs.
+pub async fn bind(endpoint: &Endpoint) -> Result<UnixListener, BindError> {
+    reserve(endpoint).await?.listen()
+}
+
+/// Makes sure that nobody else is at `endpoint`. A socket that a dead process left behind is replaced.
 ///
 /// # Errors
 /// [`BindError`]; in particular if something alive, or something that is no socket, is there.
-pub async fn bind(endpoint: &Endpoint) -> Result<UnixListener, BindError> {
+pub async fn reserve(endpoint: &Endpoint) -> Result<Reserved, BindError> {
     let directory = endpoint
         .0
         .parent()
@@ -85,21 +101,23 @@ pub async fn bind(endpoint: &Endpoint) -> Result<UnixListener, BindError> {
         return Err(BindError::NoDirectory(endpoint.clone()));
     }
     remove_stale(endpoint).await?;
-    let listener = bind_private(&endpoint.0).map_err(|source| endpoint.failed("bind", source))?;
-    UnixListener::from_std(listener).map_err(|source| endpoint.failed("listen at", source))
+    let socket = bind_private(&endpoint.0).map_err(|source| endpoint.failed("bind", source))?;
+    Ok(Reserved {
+        socket,
+        endpoint: endpoint.clone(),
+    })
 }
 
 /// The mode is set on the socket before it has a name: `bind` gives the new file the mode of the
 /// socket. Were the file to be changed after `bind`, anybody could connect in between, and a
 /// connection stays open whatever becomes of the mode.
-fn bind_private(path: &Path) -> io::Result<StdListener> {
+fn bind_private(path: &Path) -> io::Result<OwnedFd> {
     let address = SocketAddrUnix::new(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     fchmod(&socket, PRIVATE)?;
     bind_to(&socket, &address)?;
-    listen(&socket, BACKLOG)?;
-    Ok(StdListener::from(socket))
+    Ok(socket)
 }
 
 /// Removes the socket of a process that is gone: one that refuses connections.
@@ -121,6 +139,21 @@ async fn remove_stale(endpoint: &Endpoint) -> Result<(), BindError> {
     std::fs::remove_file(path).map_err(|source| endpoint.failed("remove the stale", source))?;
     info!(socket = %path.display(), "removed the socket of a process that is gone");
     Ok(())
+}
+
+// === impl Reserved ===
+
+impl Reserved {
+    /// Lets connections in.
+    ///
+    /// # Errors
+    /// [`BindError`] if the operating system refuses.
+    pub fn listen(self) -> Result<UnixListener, BindError> {
+        let Self { socket, endpoint } = self;
+        let listener = listen(&socket, BACKLOG).map_err(io::Error::from);
+        let listener = listener.and_then(|()| UnixListener::from_std(StdListener::from(socket)));
+        listener.map_err(|source| endpoint.failed("listen at", source))
+    }
 }
 
 // === impl Endpoint ===
@@ -225,6 +258,17 @@ mod tests {
         let _listener = bind(&endpoint).await.unwrap();
         let mode = endpoint.path().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_reserved_socket_lets_nobody_in_before_it_listens() {
+        let directory = TempDir::new().unwrap();
+        let endpoint = endpoint(&directory, "csi.sock");
+        let reserved = reserve(&endpoint).await.unwrap();
+        let error = UnixStream::connect(endpoint.path()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        let _listener = reserved.listen().unwrap();
+        assert!(UnixStream::connect(endpoint.path()).await.is_ok());
     }
 
     #[tokio::test]
