@@ -88,7 +88,8 @@ pub async fn bind(endpoint: &Endpoint) -> Result<UnixListener, BindError> {
     reserve(endpoint).await?.listen()
 }
 
-/// Makes sure that nobody else is at `endpoint`. A socket that a dead process left behind is replaced.
+/// Takes the name `endpoint`, unless somebody listens there. A socket that a dead process left behind is
+/// replaced; so is one that is only reserved, which a container never sees beside itself.
 ///
 /// # Errors
 /// [`BindError`]; in particular if something alive, or something that is no socket, is there.

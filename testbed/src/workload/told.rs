@@ -43,6 +43,57 @@ fn warning(event: &Event, prefix: &str) -> Option<String> {
         event.involved_object.name.as_deref()?,
     );
     let message = event.message.as_deref().unwrap_or_default();
-    let is_failure = reason == "FailedAttachVolume" || reason == "FailedDetachVolume";
+    let is_failure = reason.starts_with("Failed") && reason.ends_with("Volume");
     (is_failure && of.starts_with(prefix)).then(|| format!("{of}: {reason}: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_failures_of_the_pods_in_question_are_told() {
+        let rows = [
+            ("FailedAttachVolume", "user-1", true),
+            ("FailedAttachVolume", "other", false),
+            ("SuccessfulAttachVolume", "user-1", false),
+            ("FailedScheduling", "user-1", false),
+        ];
+        for (reason, of, expected) in rows {
+            let event = json!({
+                "metadata": {}, "reason": reason, "involvedObject": {"name": of},
+            });
+            let event: Event = serde_json::from_value(event).unwrap();
+            assert_eq!(
+                warning(&event, "user-").is_some(),
+                expected,
+                "{reason} {of}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_on_an_attachment_is_told_whichever_it_is() {
+        let rows = [
+            (json!({"attached": true}), None),
+            (
+                json!({"attached": false, "attachError": {"message": "no"}}),
+                Some("va: no"),
+            ),
+            (
+                json!({"attached": true, "detachError": {"message": "no"}}),
+                Some("va: no"),
+            ),
+        ];
+        for (status, expected) in rows {
+            let attachment = json!({
+                "metadata": {"name": "va"}, "status": status,
+                "spec": {"attacher": "a", "nodeName": "n", "source": {}},
+            });
+            let attachment: VolumeAttachment = serde_json::from_value(attachment).unwrap();
+            assert_eq!(error_on(&attachment).as_deref(), expected);
+        }
+    }
 }
