@@ -42,6 +42,7 @@ use std::process::ExitCode;
 
 suite::tests! {
     install::three_replicas_run_on_three_nodes_and_one_leads;
+    install::the_test_of_the_chart_succeeds_on_every_node;
     install::a_claim_gets_a_volume_that_is_attached_where_its_pod_is_and_detached_after_it;
     leader::a_leader_whose_process_is_killed_leads_on_in_the_same_pod;
     leader::a_leader_whose_pod_is_deleted_hands_over;

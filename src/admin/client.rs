@@ -114,6 +114,11 @@ impl Client {
         Self { address }
     }
 
+    /// Where it is asked.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// One client for each address behind a name: that of a headless Service stands for every replica.
     ///
     /// # Errors

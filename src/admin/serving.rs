@@ -64,12 +64,15 @@ async fn round(replicas: &Client) -> Result<StatusReport, Vec<String>> {
 async fn first(each: &[Client]) -> Result<StatusReport, Vec<String>> {
     let asked = each.iter().map(|replica| timeout(ANSWER, replica.status()));
     let mut said = Vec::new();
-    for answer in join_all(asked).await {
+    for (replica, answer) in each.iter().zip(join_all(asked).await) {
         match answer {
             Ok(Ok(status)) if status.ready => return Ok(status),
             Ok(Ok(status)) => said.push(waits(&status)),
             Ok(Err(error)) => said.push(told(&error)),
-            Err(_) => said.push(format!("a replica did not answer within {ANSWER:?}")),
+            Err(_) => said.push(format!(
+                "{} did not answer within {ANSWER:?}: is it reachable from here?",
+                replica.address()
+            )),
         }
     }
     Err(said)

@@ -129,7 +129,7 @@ impl Cluster {
         remains.record.own(folder.path())?;
         let ground = Ground {
             id: remains.record.id(),
-            network: Network::make(remains.record.id())?,
+            network: Network::make(remains.record.id(), options.nodes)?,
             tools: tools.folder().to_owned(),
             data: remains.data.path().to_owned(),
             machine,

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
+use kube::api::{DeleteParams, LogParams, PostParams};
 use kube::runtime::watcher::Config;
 use rds_csi::workload::secrets::leaks_below;
+use testbed::chart::Chart;
 use testbed::installed::RELEASE;
 use testbed::trouble::{Attempt as _, Trouble};
-use testbed::watch::until_all;
+use testbed::watch::{until, until_all};
 use testbed::workload::LONG;
 use tokio::time::Instant;
 
@@ -59,6 +62,50 @@ pub(crate) async fn a_claim_gets_a_volume_that_is_attached_where_its_pod_is_and_
     claimed.delete().await?;
     ground.took("claim deleted to volume gone", start);
     Ok(())
+}
+
+/// The replica that leads is found from every node: the network of this cluster goes from any pod to
+/// any other, as that of any cluster does.
+pub(crate) async fn the_test_of_the_chart_succeeds_on_every_node(
+    ground: &Ground,
+) -> Result<(), Trouble> {
+    let installed = &ground.installed;
+    let hooks = installed.helm().run(&["get", "hooks", RELEASE]).await?;
+    let test: Pod = Chart::parse(RELEASE, &hooks)?.one()?;
+    let pods = installed.here::<Pod>();
+    let on = async |node: &str| {
+        let name = format!("test-on-{node}");
+        let mut pod = test.clone();
+        pod.metadata.name = Some(name.clone());
+        pod.spec.get_or_insert_default().node_name = Some(node.to_owned());
+        let what = || format!("run the chart's test on {node}");
+        pods.create(&PostParams::default(), &pod)
+            .await
+            .attempt(what)?;
+        let ended = until(pods.clone(), &name, "end", LONG, |pod| {
+            matches!(phase(pod), Some("Succeeded" | "Failed"))
+        });
+        if phase(ended.await?.as_ref()) != Some("Succeeded") {
+            let said = pods
+                .logs(&name, &LogParams::default())
+                .await
+                .attempt(what)?;
+            return Err(Trouble::found(format!(
+                "the chart's test on {node}: {said}"
+            )));
+        }
+        pods.delete(&name, &DeleteParams::default())
+            .await
+            .attempt(what)
+            .map(drop)
+    };
+    let workers = installed.cluster().workers();
+    let everywhere = workers.iter().map(|worker| on(worker.name()));
+    try_join_all(everywhere).await.map(drop)
+}
+
+fn phase(pod: Option<&Pod>) -> Option<&str> {
+    pod?.status.as_ref()?.phase.as_deref()
 }
 
 /// As the chart's notes say.

@@ -1,6 +1,6 @@
 //! The network of a cluster: a bridge with this machine and the nodes on it, and behind each node its
-//! pods. Nothing is translated and this machine forwards nothing: the API server and the simulated RDS
-//! listen on the bridge itself.
+//! pods. Nothing is translated and this machine forwards nothing: nodes send to each other's pods over
+//! the bridge, and the API server and the simulated RDS listen on the bridge itself.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -21,6 +21,8 @@ const FIRST: u8 = 10;
 pub(super) struct Network {
     id: Id,
     block: u8,
+    /// How many nodes it is for.
+    nodes: u8,
 }
 
 // === impl Network ===
@@ -31,13 +33,13 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::Unavailable`] if all are in use.
-    pub(super) fn make(id: Id) -> Result<Self, Error> {
+    pub(super) fn make(id: Id, nodes: u8) -> Result<Self, Error> {
         let used = now("ip", &["-4", "route", "show", "table", "all"])?;
         let block = BLOCKS.into_iter().find(|block| is_free(&used, *block));
         let block = block.ok_or_else(|| {
             Error::Unavailable("all of the networks 10.201 to 10.250 are in use".to_owned())
         })?;
-        let this = Self { id, block };
+        let this = Self { id, block, nodes };
         let bridge = this.bridge();
         ip(&["link", "add", &bridge, "type", "bridge"])?;
         let service = format!("{}/32", this.service());
@@ -80,6 +82,12 @@ impl Network {
              ip route add default via {host} && echo 1 >/proc/sys/net/ipv4/ip_forward"
         );
         now("nsenter", &["-t", &pid, "-n", "sh", "-c", &inside])?;
+        let others = (1..=self.nodes).filter(|other| *other != number);
+        for other in others {
+            let (pods, node) = (self.pods(other), self.node(other).to_string());
+            let route = ["ip", "route", "add", &pods, "via", &node];
+            now("nsenter", &[&["-t", &pid, "-n"], &route[..]].concat())?;
+        }
         let node = node.to_string();
         ip(&["route", "add", &self.pods(number), "via", &node])
     }
@@ -149,6 +157,7 @@ mod tests {
         let network = Network {
             id: Id(1),
             block: 7,
+            nodes: 3,
         };
         assert_eq!(network.service().to_string(), "10.7.0.1");
         assert_eq!(network.host().to_string(), "10.7.1.1");
