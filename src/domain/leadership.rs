@@ -85,8 +85,28 @@ enum Bound {
 
 /// Until when the Lease entitles its holder. The election moves it, every [`Leadership`] over it
 /// reads it: a renewal reaches operations that are under way, and so does its end.
+///
+/// Whoever sees that it has passed makes that final: a renewal whose answer is taken in at the same
+/// moment comes too late, so that what was refused, or cut off, under a leadership is not followed by
+/// more of it.
 #[derive(Debug)]
 pub(super) struct Deadline(AtomicU64);
+
+/// In place of a [`Deadline`]'s nanoseconds, which are those of a machine that has started: ended by its
+/// holder, until it begins anew.
+const CUT: u64 = 0;
+/// Seen to have passed, for good.
+const OVER: u64 = 1;
+
+/// How a [`Deadline`] is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Ahead,
+    /// Ended by its holder.
+    Cut,
+    /// Ended by time alone.
+    Over,
+}
 
 /// The right to send one mutation. Spent by passing it to one mutating call of a port; the next
 /// step of an operation asks for another, so the clock is asked again.
@@ -141,7 +161,7 @@ impl Leadership {
     /// `NotLeader` past the deadline.
     pub fn check(&self, now: BootTime) -> Result<(), Error> {
         match &self.bound {
-            Bound::Leased(deadline) if deadline.passed(now) => Err(Error::new(
+            Bound::Leased(deadline) if deadline.look(now) != Seen::Ahead => Err(Error::new(
                 Kind::NotLeader,
                 "leadership ran out before the operation was complete; the next leader will resume it",
             )),
@@ -153,7 +173,7 @@ impl Leadership {
     /// which that has happened never leads again.
     pub fn ran_out(&self, now: BootTime) -> bool {
         match &self.bound {
-            Bound::Leased(deadline) => !deadline.is_cut() && deadline.passed(now),
+            Bound::Leased(deadline) => deadline.look(now) == Seen::Over,
             Bound::Standalone => false,
         }
     }
@@ -165,26 +185,41 @@ impl Deadline {
         Self(AtomicU64::new(end.nanoseconds()))
     }
 
-    /// Moves the end.
-    pub(super) fn extend(&self, end: BootTime) {
-        self.0.store(end.nanoseconds(), Ordering::SeqCst);
+    /// Moves the end; `false` if somebody has seen it pass.
+    #[must_use]
+    pub(super) fn extend(&self, end: BootTime) -> bool {
+        self.set(end.nanoseconds())
     }
 
-    /// Ends it now: no permit is handed out any more, whatever the clock says.
+    /// Ends it now: no permit is handed out any more, whatever the clock says. What has run out stays
+    /// known as such.
     pub(super) fn cut(&self) {
-        self.0.store(0, Ordering::SeqCst);
+        self.set(CUT);
     }
 
-    fn is_cut(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == 0
+    fn set(&self, to: u64) -> bool {
+        let unless_over = |from| (from != OVER).then_some(to);
+        let set = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, unless_over);
+        set.is_ok()
     }
 
     fn end(&self) -> BootTime {
         BootTime(Duration::from_nanos(self.0.load(Ordering::SeqCst)))
     }
 
-    fn passed(&self, now: BootTime) -> bool {
-        now.nanoseconds() >= self.0.load(Ordering::SeqCst)
+    /// What is seen at `now`, which is final if it is [`Seen::Over`].
+    fn look(&self, now: BootTime) -> Seen {
+        let over_if_passed = |end| (end != CUT && now.nanoseconds() >= end).then_some(OVER);
+        let passed = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, over_if_passed);
+        match passed {
+            Ok(_) | Err(OVER) => Seen::Over,
+            Err(CUT) => Seen::Cut,
+            Err(_) => Seen::Ahead,
+        }
     }
 }
 
@@ -208,14 +243,42 @@ mod tests {
         let deadline = Arc::new(Deadline::at(second(6)));
         let leadership = Leadership::leased(Epoch::from_record(3), Arc::clone(&deadline));
         let holds = |at| leadership.permit(at).is_ok();
-        assert!(holds(second(5)) && !holds(second(6)) && !holds(second(7)));
-        deadline.extend(second(8));
-        assert!(holds(second(7)) && !holds(second(8)), "renewed");
-        assert!(!leadership.ran_out(second(7)) && leadership.ran_out(second(8)));
-        deadline.cut();
-        assert!(!leadership.ran_out(second(8)), "its holder knows");
-        assert!(!holds(second(0)), "released");
-        let error = leadership.permit(second(0)).unwrap_err();
+        assert!(holds(second(5)));
+        assert!(deadline.extend(second(8)));
+        assert!(holds(second(7)) && !leadership.ran_out(second(7)));
+        let error = leadership.permit(second(8)).unwrap_err();
         assert_eq!(error.kind(), Kind::NotLeader);
+        assert!(leadership.ran_out(second(8)));
+    }
+
+    #[test]
+    fn what_was_seen_to_run_out_is_never_extended_nor_forgotten() {
+        type Look = fn(&Leadership) -> bool;
+        let looks: [Look; 3] = [
+            |leadership| leadership.permit(second(6)).is_err(),
+            |leadership| leadership.check(second(6)).is_err(),
+            |leadership| leadership.ran_out(second(6)),
+        ];
+        for look in looks {
+            let deadline = Arc::new(Deadline::at(second(6)));
+            let leadership = Leadership::leased(Epoch::from_record(3), Arc::clone(&deadline));
+            assert!(look(&leadership));
+            assert!(!deadline.extend(second(8)));
+            deadline.cut();
+            assert!(leadership.ran_out(second(7)));
+            assert!(leadership.check(second(0)).is_err());
+        }
+    }
+
+    #[test]
+    fn what_its_holder_ended_has_not_run_out_and_may_begin_anew() {
+        let deadline = Arc::new(Deadline::at(second(6)));
+        let leadership = Leadership::leased(Epoch::from_record(3), Arc::clone(&deadline));
+        deadline.cut();
+        for at in [second(0), second(6)] {
+            assert!(leadership.check(at).is_err() && !leadership.ran_out(at));
+        }
+        assert!(deadline.extend(second(8)));
+        assert!(leadership.check(second(7)).is_ok());
     }
 }

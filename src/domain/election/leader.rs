@@ -217,11 +217,13 @@ impl Holding {
             .after(self.timing.retry())
             .after(self.timing.jitter(chance));
         self.advance(view.epoch, offered, now);
-        if matches!(
+        let is_served = matches!(
             self.phase,
             Phase::Reading | Phase::Raising(_) | Phase::Leading
-        ) {
-            self.deadline.extend(self.held_until());
+        );
+        // The clock was asked before this answer was taken in, and by others since.
+        if is_served && !self.deadline.extend(self.held_until()) {
+            return Err(Loss::Expired);
         }
         Ok(())
     }
