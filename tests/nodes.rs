@@ -48,6 +48,7 @@ suite::tests! {
     leader::a_leader_whose_pod_is_deleted_hands_over;
     leader::a_leader_on_a_node_without_a_network_is_replaced;
     leader::a_leader_that_is_frozen_is_replaced_and_does_no_harm_when_it_wakes;
+    leader::a_leader_leads_on_while_its_node_has_neither_kubelet_nor_containerd;
     upgrade::an_upgrade_and_a_rollback_under_load_fail_no_attach;
     leftovers::a_cluster_whose_owner_is_killed_can_be_removed_without_a_trace;
     install::an_uninstalled_driver_leaves_its_volumes_and_its_lease;

@@ -69,39 +69,32 @@ pub(crate) async fn a_claim_gets_a_volume_that_is_attached_where_its_pod_is_and_
 pub(crate) async fn the_test_of_the_chart_succeeds_on_every_node(
     ground: &Ground,
 ) -> Result<(), Trouble> {
+    let workers = ground.installed.cluster().workers().iter();
+    let everywhere = workers.map(|worker| chart_test(ground, worker.name()));
+    try_join_all(everywhere).await.map(drop)
+}
+
+/// What `helm test` runs, on this node.
+pub(crate) async fn chart_test(ground: &Ground, node: &str) -> Result<(), Trouble> {
+    let what = || format!("run the chart's test on {node}");
     let installed = &ground.installed;
     let hooks = installed.helm().run(&["get", "hooks", RELEASE]).await?;
-    let test: Pod = Chart::parse(RELEASE, &hooks)?.one()?;
+    let mut test: Pod = Chart::parse(RELEASE, &hooks)?.one()?;
+    let name = format!("test-on-{node}");
+    test.metadata.name = Some(name.clone());
+    test.spec.get_or_insert_default().node_name = Some(node.to_owned());
     let pods = installed.here::<Pod>();
-    let on = async |node: &str| {
-        let name = format!("test-on-{node}");
-        let mut pod = test.clone();
-        pod.metadata.name = Some(name.clone());
-        pod.spec.get_or_insert_default().node_name = Some(node.to_owned());
-        let what = || format!("run the chart's test on {node}");
-        pods.create(&PostParams::default(), &pod)
-            .await
-            .attempt(what)?;
-        let ended = until(pods.clone(), &name, "end", LONG, |pod| {
-            matches!(phase(pod), Some("Succeeded" | "Failed"))
-        });
-        if phase(ended.await?.as_ref()) != Some("Succeeded") {
-            let said = pods
-                .logs(&name, &LogParams::default())
-                .await
-                .attempt(what)?;
-            return Err(Trouble::found(format!(
-                "the chart's test on {node}: {said}"
-            )));
-        }
-        pods.delete(&name, &DeleteParams::default())
-            .await
-            .attempt(what)
-            .map(drop)
-    };
-    let workers = installed.cluster().workers();
-    let everywhere = workers.iter().map(|worker| on(worker.name()));
-    try_join_all(everywhere).await.map(drop)
+    let made = pods.create(&PostParams::default(), &test).await;
+    made.attempt(what)?;
+    let ended = until(pods.clone(), &name, "end", LONG, |pod| {
+        matches!(phase(pod), Some("Succeeded" | "Failed"))
+    });
+    if phase(ended.await?.as_ref()) != Some("Succeeded") {
+        let said = pods.logs(&name, &LogParams::default()).await;
+        return Err(said.attempt(what)?).attempt(what);
+    }
+    let deleted = pods.delete(&name, &DeleteParams::default()).await;
+    deleted.attempt(what).map(drop)
 }
 
 fn phase(pod: Option<&Pod>) -> Option<&str> {

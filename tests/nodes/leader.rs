@@ -15,6 +15,7 @@ use testbed::trouble::{Attempt as _, Trouble};
 use testbed::workload::LONG;
 use tokio::time::{Instant, interval};
 
+use crate::install::chart_test;
 use crate::suite::Ground;
 use crate::volume::Claimed;
 
@@ -64,6 +65,33 @@ pub(crate) async fn a_leader_that_is_frozen_is_replaced_and_does_no_harm_when_it
     ground: &Ground,
 ) -> Result<(), Trouble> {
     survives(ground, Fate::Frozen).await.map(drop)
+}
+
+/// As when a node's containerd is upgraded: containers run on without either, and what is in them is
+/// found again as it was.
+pub(crate) async fn a_leader_leads_on_while_its_node_has_neither_kubelet_nor_containerd(
+    ground: &Ground,
+) -> Result<(), Trouble> {
+    let installed = &ground.installed;
+    let leader = installed.leader(LONG).await?;
+    let before = installed.lease().await?;
+    let node = worker(installed, &leader.node);
+    let elsewhere = nodes_but(installed, &leader.node).remove(0);
+    node.abandon();
+    let claimed = Claimed::new(ground, "unattended").await?;
+    claimed.pod(&elsewhere).await?;
+    claimed.attached(&elsewhere).await?;
+    let start = Instant::now();
+    node.tend().await?;
+    chart_test(ground, node.name()).await?;
+    ground.took("kubelet and containerd back: a pod has run after", start);
+    claimed.leave(&elsewhere).await?;
+    claimed.delete().await?;
+    // A process that is started again is another holder.
+    assert_eq!(installed.lease().await?.holder, before.holder);
+    let exits = installed.leader(LONG).await?;
+    assert_eq!(exits.sidecar_exits(), leader.sidecar_exits());
+    Ok(())
 }
 
 /// Does it to whoever leads. A volume that is attached is written to all the time; a pod that comes at that

@@ -41,7 +41,7 @@ pub struct Worker {
 
 /// What runs on a node besides containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Service {
+enum Service {
     /// Runs the containers, which go on without it.
     Containerd,
     /// Has them run.
@@ -105,12 +105,12 @@ impl Worker {
             running: Mutex::default(),
             _first: first,
         };
-        worker.resume(Service::Containerd)?;
+        worker.begin(Service::Containerd)?;
         worker.serving().await?;
         for image in images {
             worker.import(image).await?;
         }
-        worker.resume(Service::Kubelet)?;
+        worker.begin(Service::Kubelet)?;
         Ok(worker)
     }
 
@@ -164,25 +164,24 @@ impl Worker {
         self.ground.network.plug(self.number, true)
     }
 
-    /// Kills containerd or the kubelet; containers run on.
-    pub fn stop(&self, service: Service) {
-        drop(self.running().remove(&service));
+    /// Kills its kubelet and its containerd; containers run on.
+    pub fn abandon(&self) {
+        let mut running = self.running();
+        for service in [Service::Kubelet, Service::Containerd] {
+            drop(running.remove(&service));
+        }
     }
 
-    /// Starts containerd or the kubelet, unless it runs.
+    /// Starts its containerd and its kubelet again.
     ///
     /// # Errors
     ///
-    /// It cannot be started.
-    pub fn resume(&self, service: Service) -> Result<(), Error> {
-        let mut running = self.running();
-        let runs = running
-            .get(&service)
-            .is_some_and(|child| child.exit().is_none());
-        if let Some(program) = self.programs.get(&service).filter(|_| !runs) {
-            running.insert(service, program.start()?);
-        }
-        Ok(())
+    /// One cannot be started, or containerd does not answer within a minute.
+    pub async fn tend(&self) -> Result<(), Error> {
+        self.begin(Service::Containerd)?;
+        // A kubelet without one ends.
+        self.serving().await?;
+        self.begin(Service::Kubelet)
     }
 
     /// The processes of a container, by its id in the pod's status (without `containerd://`). In the
@@ -190,6 +189,13 @@ impl Worker {
     pub fn processes(&self, container: &str) -> Vec<u32> {
         let cgroups = &self.ground.machine.cgroups;
         cgroups.of_container(self.ground.id, container)
+    }
+
+    fn begin(&self, service: Service) -> Result<(), Error> {
+        if let Some(program) = self.programs.get(&service) {
+            self.running().insert(service, program.start()?);
+        }
+        Ok(())
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<Service, Child>> {
