@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout};
 pub use self::images::DriverImage;
 pub use self::replicas::Replica;
 use crate::bed::install::merge;
+use crate::cluster::worker::Worker;
 use crate::cluster::{Cluster, Options as ClusterOptions};
 use crate::control_plane::Options as PlaneOptions;
 use crate::helm::Helm;
@@ -213,18 +214,21 @@ impl Installed {
     /// One does not within two minutes.
     pub async fn nodes_are_ready(&self) -> Result<(), Trouble> {
         let nodes: Api<Node> = Api::all(self.client.clone());
-        let count = self.cluster.workers().len();
+        let workers = self.cluster.workers();
         let are_they = |nodes: &[Node]| {
             let ready = nodes.iter().filter(|node| {
                 let spec = node.spec.as_ref();
                 spec.is_some_and(|spec| spec.taints.as_ref().is_none_or(Vec::is_empty))
             });
-            ready.count() == count
+            ready.count() == workers.len()
         };
         let all = watcher::Config::default();
-        until_all(nodes, all, "take pods", LONG, are_they)
-            .await
-            .map(drop)
+        let ready = until_all(nodes, all, "take pods", LONG, are_they).await;
+        if ready.is_err() {
+            // A kubelet that has ended says why there is no node.
+            workers.iter().try_for_each(Worker::check_running)?;
+        }
+        ready.map(drop)
     }
 
     /// What a node plugin's registration comes to: an entry in the CSINode that the kubelet has made.

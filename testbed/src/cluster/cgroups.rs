@@ -18,6 +18,9 @@ const ROOT: &str = "/sys/fs/cgroup";
 const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 /// What version 1 needs besides: in version 2 these are always there.
 const ONLY_V1: [&str; 3] = ["cpuacct", "devices", "freezer"];
+/// Where version 2 has this at all, a kubelet ends at once if its root is without it
+/// (`getSupportedUnifiedControllers` in its `cgroup_v2_manager_linux.go`).
+const IF_V2_HAS_IT: &str = "hugetlb";
 /// A SIGKILL takes milliseconds, and longer where a process waits for a disk.
 const KILL_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
@@ -28,7 +31,12 @@ pub(super) enum Cgroups {
     /// The folder of each hierarchy.
     V1(BTreeSet<PathBuf>),
     /// The only one.
-    V2(PathBuf),
+    V2 {
+        /// Its folder.
+        root: PathBuf,
+        /// What to write to give a group's children all that nodes need.
+        enable: String,
+    },
 }
 
 // === impl Cgroups ===
@@ -42,10 +50,14 @@ impl Cgroups {
     pub(super) fn detect() -> Result<Self, Error> {
         let path = "/proc/self/mounts";
         let mounts = fs::read_to_string(path).map_err(Error::file("read", path))?;
-        Self::among(&mounts).map_err(|why| Error::Unavailable(format!("control groups: {why}")))
+        // Only version 2 has this file.
+        let controllers = fs::read_to_string(Path::new(ROOT).join("cgroup.controllers"));
+        let found = Self::among(&mounts, &controllers.unwrap_or_default());
+        found.map_err(|why| Error::Unavailable(format!("control groups: {why}")))
     }
 
-    fn among(mounts: &str) -> Result<Self, String> {
+    /// Those that are mounted; `controllers` is what a version 2 says that it has.
+    fn among(mounts: &str, controllers: &str) -> Result<Self, String> {
         let mut hierarchies = BTreeSet::new();
         let mut missing: BTreeSet<&str> = CONTROLLERS.into_iter().chain(ONLY_V1).collect();
         for mount in mounts.lines() {
@@ -54,7 +66,7 @@ impl Cgroups {
                 continue;
             };
             match kind {
-                "cgroup2" if at == ROOT => return Ok(Self::V2(PathBuf::from(ROOT))),
+                "cgroup2" if at == ROOT => return Self::v2(controllers),
                 // Version 1 may have a version 2 without controllers beside it.
                 "cgroup" | "cgroup2" => {
                     hierarchies.insert(PathBuf::from(at));
@@ -63,11 +75,21 @@ impl Cgroups {
                 _ => {}
             }
         }
-        if missing.is_empty() {
-            return Ok(Self::V1(hierarchies));
-        }
-        let missing: Vec<&str> = missing.into_iter().collect();
-        Err(format!("{ROOT} has no {}", missing.join(", ")))
+        check_none(missing)?;
+        Ok(Self::V1(hierarchies))
+    }
+
+    fn v2(controllers: &str) -> Result<Self, String> {
+        let has: BTreeSet<&str> = controllers.split_whitespace().collect();
+        let needed = BTreeSet::from(CONTROLLERS);
+        check_none(needed.difference(&has).copied().collect())?;
+        let wanted = CONTROLLERS.into_iter().chain([IF_V2_HAS_IT]);
+        let wanted = wanted.filter(|one| has.contains(one));
+        let enable: Vec<String> = wanted.map(|one| format!("+{one}")).collect();
+        Ok(Self::V2 {
+            root: PathBuf::from(ROOT),
+            enable: enable.join(" "),
+        })
     }
 
     /// Makes the groups of a node; gives the files in which its first process writes `0` to be in
@@ -79,7 +101,7 @@ impl Cgroups {
     pub(super) fn make(&self, id: Id, node: &str) -> Result<PathBuf, Error> {
         let made = match self {
             Self::V1(hierarchies) => make_v1(hierarchies, id, node),
-            Self::V2(root) => make_v2(root, id, node),
+            Self::V2 { root, enable } => make_v2(root, enable, id, node),
         };
         made.map_err(|error| Error::Unavailable(format!("no control group {id}/{node}: {error}")))
     }
@@ -127,10 +149,19 @@ impl Cgroups {
     fn roots(&self) -> impl Iterator<Item = &PathBuf> {
         let (many, one) = match self {
             Self::V1(hierarchies) => (Some(hierarchies), None),
-            Self::V2(root) => (None, Some(root)),
+            Self::V2 { root, .. } => (None, Some(root)),
         };
         many.into_iter().flatten().chain(one)
     }
+}
+
+/// An error that names what is missing.
+fn check_none(missing: BTreeSet<&str>) -> Result<(), String> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<&str> = missing.into_iter().collect();
+    Err(format!("{ROOT} has no {}", missing.join(", ")))
 }
 
 /// In every hierarchy, because a kubelet wants to find its root in each.
@@ -157,14 +188,19 @@ fn make_v1(hierarchies: &BTreeSet<PathBuf>, id: Id, node: &str) -> io::Result<Pa
 
 /// A group with controllers for its children has no processes of its own: those of the node get a group
 /// beside its pods.
-fn make_v2(root: &Path, id: Id, node: &str) -> io::Result<PathBuf> {
+///
+/// What the root gives its children it goes on giving: others may have come to count on it.
+fn make_v2(root: &Path, enable: &str, id: Id, node: &str) -> io::Result<PathBuf> {
     let outer = root.join(id.group());
     let group = outer.join(node);
     let processes = group.join("node");
     fs::create_dir_all(&processes)?;
-    let enable: Vec<String> = CONTROLLERS.iter().map(|one| format!("+{one}")).collect();
     for parent in [root, &outer, &group] {
-        fs::write(parent.join("cgroup.subtree_control"), enable.join(" "))?;
+        let file = parent.join("cgroup.subtree_control");
+        fs::write(&file, enable).map_err(|error| {
+            let at = format!("cannot write {enable} to {}: {error}", file.display());
+            io::Error::new(error.kind(), at)
+        })?;
     }
     Ok(processes.join("cgroup.procs"))
 }
@@ -227,14 +263,39 @@ mod tests {
         cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n\
         cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
 
+    /// A Debian 12 as systemd sets it up.
+    const V2: &str = "proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n\
+        cgroup2 /sys/fs/cgroup cgroup2 \
+        rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0\n";
+
     #[test]
     fn the_version_is_what_is_mounted() {
         let pids = "cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0\n";
-        let v1 = Cgroups::among(&format!("{V1}{pids}"));
+        let v1 = Cgroups::among(&format!("{V1}{pids}"), "");
         assert!(matches!(v1, Ok(Cgroups::V1(all)) if all.len() == 8));
-        let v2 = Cgroups::among("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n");
-        assert!(matches!(v2, Ok(Cgroups::V2(_))));
-        let half = Cgroups::among(V1);
+        let half = Cgroups::among(V1, "");
         assert_eq!(half.unwrap_err(), "/sys/fs/cgroup has no pids");
+    }
+
+    #[test]
+    fn children_of_a_version_2_get_what_a_kubelet_wants_and_the_machine_has() {
+        let rows = [
+            // Debian's kernel.
+            (
+                "cpuset cpu io memory hugetlb pids rdma misc\n",
+                Ok("+cpu +cpuset +memory +pids +hugetlb"),
+            ),
+            // One without huge pages.
+            ("cpuset cpu memory pids\n", Ok("+cpu +cpuset +memory +pids")),
+            // One that was told `cgroup_disable=memory`.
+            ("cpuset cpu io pids\n", Err("/sys/fs/cgroup has no memory")),
+        ];
+        for (controllers, expected) in rows {
+            let enabled = Cgroups::among(V2, controllers).map(|found| match found {
+                Cgroups::V2 { enable, .. } => enable,
+                Cgroups::V1(all) => format!("{all:?}"),
+            });
+            assert_eq!(enabled, expected.map(str::to_owned).map_err(str::to_owned));
+        }
     }
 }

@@ -184,6 +184,15 @@ impl Worker {
         self.begin(Service::Kubelet)
     }
 
+    /// Whether containerd and the kubelet run, but for those that were killed here.
+    ///
+    /// # Errors
+    ///
+    /// One has ended by itself; says how, with the end of its log.
+    pub fn check_running(&self) -> Result<(), Error> {
+        self.running().values().try_for_each(Child::check_running)
+    }
+
     /// The processes of a container, by its id in the pod's status (without `containerd://`). In the
     /// machine's own numbers: they can be signalled from outside.
     pub fn processes(&self, container: &str) -> Vec<u32> {
@@ -213,8 +222,7 @@ impl Worker {
                     Ok(_) => return Ok(()),
                     Err(error) => last = error.to_string(),
                 }
-                let running = self.running();
-                running.values().try_for_each(Child::check_running)?;
+                self.check_running()?;
             }
         };
         let asked = timeout(CONTAINERD_LIMIT, asking).await;
