@@ -37,12 +37,22 @@ fn told(driver: &Value, arguments: &[&str]) -> Vec<String> {
     let command = command.find_subcommand(subcommand);
     let command = command.unwrap_or_else(|| panic!("{subcommand} is no subcommand"));
     let manual = read("docs/telemetry.md");
+    let benchmarks = read("docs/benchmarks.md");
     let environment = driver.get("env").and_then(Value::as_array);
     for variable in environment.into_iter().flatten() {
         let name = text(variable, "/name");
         if name.starts_with("OTEL_") {
             let known = manual.contains(&format!("`{name}`"));
             assert!(known, "docs/telemetry.md does not know {name}");
+            continue;
+        }
+        // For the C library (mallopt(3)): a name that it does not know does nothing, so it stands
+        // with its value where it was measured.
+        if let Some(value) = variable.get("value").and_then(Value::as_str)
+            && name.starts_with("MALLOC_")
+        {
+            let known = benchmarks.contains(&format!("`{name}={value}`"));
+            assert!(known, "docs/benchmarks.md did not measure {name}={value}");
             continue;
         }
         let Some(value) = variable.get("value").and_then(Value::as_str) else {
