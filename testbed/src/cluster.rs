@@ -189,7 +189,11 @@ impl Cluster {
             owner,
         };
         let start = |number| Worker::start(ground, number, &kubelet, archives);
-        try_join_all((1..=count).map(start)).await
+        let workers = try_join_all((1..=count).map(start)).await?;
+        if let [one, another, ..] = &workers[..] {
+            one.check_reaches(another)?;
+        }
+        Ok(workers)
     }
 
     /// What all its names on this machine have in them.

@@ -2,9 +2,14 @@
 //! pods. Nothing is translated and this machine forwards nothing: nodes send to each other's pods over
 //! the bridge, and the API server and the simulated RDS listen on the bridge itself.
 
-use std::fs;
-use std::net::Ipv4Addr;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::command::now;
 use super::record::Id;
@@ -14,6 +19,10 @@ use crate::error::Error;
 const BLOCKS: std::ops::RangeInclusive<u8> = 201..=250;
 /// The addresses and the networks of pods begin behind this.
 const FIRST: u8 = 10;
+/// Nobody listens there, and the kernel says so at once.
+const UNUSED_PORT: u16 = 1;
+/// A bridge takes microseconds. The first packet asks who has the address, and is sent again after 1 s.
+const REACH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Names and addresses. `10.BLOCK.0.0/24` are services, `10.BLOCK.1.0/24` are nodes, and the pods of
 /// node N are in `10.BLOCK.1N.0/24`.
@@ -90,6 +99,32 @@ impl Network {
         }
         let node = node.to_string();
         ip(&["route", "add", &self.pods(number), "via", &node])
+    }
+
+    /// Sends from the network namespace of a process to a node.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if it does not arrive.
+    pub(super) fn check_reaches(self, pid: u32, number: u8) -> Result<(), Error> {
+        let node = self.node(number);
+        let namespace = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        let entrance = File::open(&namespace).map_err(Error::file("open", &namespace))?;
+        // The thread ends with the namespace that it went into.
+        let sent = std::thread::spawn(move || {
+            let network = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(entrance.as_fd(), network)?;
+            TcpStream::connect_timeout(&(node, UNUSED_PORT).into(), REACH_LIMIT).map(drop)
+        });
+        match sent.join().expect("connecting does not panic") {
+            // It arrived, and the node said so.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) => Err(Error::Unavailable(format!(
+                "no nodes on this machine: what one sends to {node} does not arrive ({error}); does a \
+                 firewall drop what bridges forward (iptables -S FORWARD)?"
+            ))),
+        }
     }
 
     /// Pulls the plug of a node, or puts it back in.

@@ -114,6 +114,15 @@ impl Worker {
         Ok(worker)
     }
 
+    /// Checks that what it sends arrives at another one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if it does not.
+    pub(super) fn check_reaches(&self, other: &Self) -> Result<(), Error> {
+        self.ground.network.check_reaches(self.pid, other.number)
+    }
+
     /// Its name, which is its node id too.
     pub fn name(&self) -> &str {
         &self.name
