@@ -89,8 +89,8 @@ pub(crate) async fn a_leader_leads_on_while_its_node_has_neither_kubelet_nor_con
     claimed.delete().await?;
     // A process that is started again is another holder.
     assert_eq!(installed.lease().await?.holder, before.holder);
-    let exits = installed.leader(LONG).await?;
-    assert_eq!(exits.sidecar_exits(), leader.sidecar_exits());
+    let after = installed.leader(LONG).await?;
+    assert_eq!(after.sidecar_exits(), leader.sidecar_exits());
     Ok(())
 }
 
