@@ -147,6 +147,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_answer_is_named_by_its_address() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let client = Client::new(Address::Port(address.clone()));
+        let said = first(&[client]).await.unwrap_err().join("; ");
+        assert!(said.contains(&address), "{said}");
+        assert!(said.contains("did not answer"), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_name_that_nobody_has_is_asked_for_until_the_time_is_over() {
         let nobody = Client::new(Address::Socket("/nonexistent/control.sock".into()));
         let error = within(Duration::from_secs(5), &nobody).await.unwrap_err();

@@ -40,6 +40,22 @@ fn a_leader_ends_at_its_deadline_counted_from_before_the_request_was_sent() {
 }
 
 #[test]
+fn a_renewal_does_not_bring_back_what_somebody_has_seen_run_out() {
+    let mut election = leader();
+    let Standing::Leading(leadership) = election.standing() else {
+        panic!("not leading");
+    };
+    assert!(leadership.ran_out(ms(DEADLINE)));
+    // The election asked the clock a moment before.
+    written(&mut election, 2_000, DEADLINE - 1, Ok(mine(3, 6)));
+    assert_eq!(
+        election.intent(ms(DEADLINE - 1)),
+        Intent::End(End::Lost(Loss::Expired))
+    );
+    assert!(leadership.ran_out(ms(DEADLINE)));
+}
+
+#[test]
 fn an_answer_after_the_right_it_gives_makes_no_leader() {
     let mut election = follower(&[(0, Some(view(1, Hold::Released)))]);
     assert_eq!(election.intent(ms(0)), acquire(1, 6));
